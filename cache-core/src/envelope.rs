@@ -1,0 +1,282 @@
+//! What stands around every blob that a backend persists.
+//!
+//! ```text
+//! header  48 bytes   magic 8e 'CBLOB' 0d 0a · version u16 = 1 · flags u16 = 0 · log2 of the block size u32 = 16
+//!                    · binding 16 · xxh3-128 of the 32 bytes before it
+//! payload n bytes    in blocks of 64 KiB; only the last may be shorter
+//! table   16 a block the xxh3-128 of each block
+//! footer  48 bytes   n u64 · content checksum 16 · xxh3-128 of binding, n and content checksum · end magic 'CBLOBEND'
+//! ```
+//!
+//! Numbers and hashes are little endian. The binding is the xxh3-128 of the namespace, the digest and
+//! the blob name, each preceded by its length as u64, so that a blob in another blob's place is
+//! damage. The content checksum covers the table, so any range can be verified by the blocks it
+//! touches. This finds damage, not tampering.
+
+use bytes::Bytes;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+
+use crate::{
+    BLOCK_BYTES, BlobName, Checksum, Error, ErrorKind, Key, Result,
+    checksum::{BlockSums, block_sum},
+};
+
+const MAGIC: [u8; 8] = *b"\x8eCBLOB\r\n";
+const END: [u8; 8] = *b"CBLOBEND";
+const VERSION: u16 = 1;
+const BLOCK_LOG2: u32 = 16;
+const SUM: usize = 16;
+const BLOCK: u64 = BLOCK_BYTES as u64;
+
+/// The layout of a sealed blob, version 1.
+///
+/// ```
+/// use bytes::Bytes;
+/// use cache_core::{BlobName, Digest, Envelope, Key};
+///
+/// let (key, name) = (Key::from(Digest::of(b"k")), BlobName::DATA);
+/// let sealed = Envelope::seal(&key, &name, b"payload");
+/// assert_eq!(sealed.len() as u64, Envelope::sealed_len(7));
+/// let (payload, _checksum) = Envelope::open(&key, &name, &Bytes::from(sealed))?;
+/// assert_eq!(payload, "payload");
+/// # Ok::<(), cache_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Envelope;
+
+impl Envelope {
+    /// The bytes before the payload.
+    pub const HEADER_BYTES: usize = 48;
+    /// The bytes at the very end, after the table of block sums.
+    pub const FOOTER_BYTES: usize = 48;
+
+    /// The length of a sealed blob with a payload of `payload` bytes.
+    #[must_use]
+    pub const fn sealed_len(payload: u64) -> u64 {
+        payload.saturating_add(Self::HEADER_BYTES as u64).saturating_add(Self::trailer_len(payload))
+    }
+
+    /// The length of the table and the footer behind a payload of `payload` bytes.
+    #[must_use]
+    pub const fn trailer_len(payload: u64) -> u64 {
+        (payload.div_ceil(BLOCK) * SUM as u64) + Self::FOOTER_BYTES as u64
+    }
+
+    /// The length of the payload in a sealed blob of `sealed` bytes; `None` if no payload has that
+    /// sealed length.
+    #[must_use]
+    pub const fn payload_len(sealed: u64) -> Option<u64> {
+        let Some(inner) = sealed.checked_sub((Self::HEADER_BYTES + Self::FOOTER_BYTES) as u64) else {
+            return None;
+        };
+        let payload = inner.saturating_sub(inner.div_ceil(BLOCK + SUM as u64) * SUM as u64);
+        if Self::sealed_len(payload) == sealed { Some(payload) } else { None }
+    }
+
+    /// Seals a payload that is in hand.
+    #[must_use]
+    pub fn seal(key: &Key, blob: &BlobName, payload: &[u8]) -> Vec<u8> {
+        let mut sealer = Sealer::new(key, blob);
+        let mut sealed = Vec::with_capacity(payload.len() + Self::HEADER_BYTES + Self::FOOTER_BYTES + SUM);
+        sealed.extend_from_slice(&sealer.header());
+        sealer.update(payload);
+        sealed.extend_from_slice(payload);
+        sealed.extend_from_slice(&sealer.finish().0);
+        sealed
+    }
+
+    /// Verifies a whole sealed blob; the payload is a slice of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`SealedIndex::read`], and [`Corrupt`](ErrorKind::Corrupt) if a block is damaged.
+    pub fn open(key: &Key, blob: &BlobName, sealed: &Bytes) -> Result<(Bytes, Checksum)> {
+        let damaged = || Error::corrupt("the length is not that of a sealed blob");
+        let payload_len = Self::payload_len(sealed.len() as u64).ok_or_else(damaged)?;
+        let payload_end = usize::try_from(payload_len)
+            .ok()
+            .and_then(|len| len.checked_add(Self::HEADER_BYTES))
+            .filter(|end| *end <= sealed.len())
+            .ok_or_else(damaged)?;
+        let header = sealed.get(..Self::HEADER_BYTES).ok_or_else(damaged)?;
+        let index = SealedIndex::read(key, blob, header, &sealed.slice(payload_end..))?;
+        let payload = sealed.slice(Self::HEADER_BYTES..payload_end);
+        index.verify(0, &payload)?;
+        Ok((payload, index.checksum()))
+    }
+}
+
+fn binding(key: &Key, blob: &BlobName) -> [u8; SUM] {
+    let mut hash = Xxh3::new();
+    for part in [key.namespace.encoded().as_bytes(), key.digest.as_bytes(), blob.as_str().as_bytes()] {
+        hash.update(&(part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.digest128().to_le_bytes()
+}
+
+fn footer_sum(binding: &[u8; SUM], len: u64, content: Checksum) -> [u8; SUM] {
+    let mut hash = Xxh3::new();
+    hash.update(binding);
+    hash.update(&len.to_le_bytes());
+    hash.update(&content.to_le_bytes());
+    hash.digest128().to_le_bytes()
+}
+
+/// Seals a blob whose payload streams by: the header first, the payload as it comes, the trailer last.
+pub struct Sealer {
+    binding: [u8; SUM],
+    sums: BlockSums,
+}
+
+impl std::fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sealer").finish_non_exhaustive()
+    }
+}
+
+impl Sealer {
+    /// Begins the envelope of the blob `blob` of `key`.
+    #[must_use]
+    pub fn new(key: &Key, blob: &BlobName) -> Self {
+        Self { binding: binding(key, blob), sums: BlockSums::default() }
+    }
+
+    /// What stands before the payload.
+    #[must_use]
+    pub fn header(&self) -> [u8; Envelope::HEADER_BYTES] {
+        let mut header = Vec::with_capacity(Envelope::HEADER_BYTES);
+        header.extend_from_slice(&MAGIC);
+        header.extend_from_slice(&VERSION.to_le_bytes());
+        header.extend_from_slice(&0_u16.to_le_bytes());
+        header.extend_from_slice(&BLOCK_LOG2.to_le_bytes());
+        header.extend_from_slice(&self.binding);
+        let sum = xxh3_128(&header).to_le_bytes();
+        header.extend_from_slice(&sum);
+        let mut fixed = [0; Envelope::HEADER_BYTES];
+        fixed.copy_from_slice(&header);
+        fixed
+    }
+
+    /// Takes the next piece of the payload.
+    pub fn update(&mut self, payload: &[u8]) {
+        self.sums.update(payload);
+    }
+
+    /// What stands behind the payload, and the checksum of the content.
+    #[must_use]
+    pub fn finish(self) -> (Vec<u8>, Checksum) {
+        let table = self.sums.finish();
+        let content = table.checksum();
+        let mut trailer = table.table;
+        trailer.extend_from_slice(&table.len.to_le_bytes());
+        trailer.extend_from_slice(&content.to_le_bytes());
+        trailer.extend_from_slice(&footer_sum(&self.binding, table.len, content));
+        trailer.extend_from_slice(&END);
+        (trailer, content)
+    }
+}
+
+/// The verified header and trailer of a sealed blob: what it takes to verify any block of it.
+#[derive(Clone, Debug)]
+pub struct SealedIndex {
+    payload_len: u64,
+    content: Checksum,
+    table: Bytes,
+}
+
+impl SealedIndex {
+    /// Verifies the first [`HEADER_BYTES`](Envelope::HEADER_BYTES) of a sealed blob and its last
+    /// [`trailer_len`](Envelope::trailer_len).
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt`](ErrorKind::Corrupt) if they are damaged or belong to another blob;
+    /// [`Unsupported`](ErrorKind::Unsupported) if a newer version wrote them.
+    pub fn read(key: &Key, blob: &BlobName, header: &[u8], trailer: &Bytes) -> Result<Self> {
+        let binding = binding(key, blob);
+        check_header(&binding, header)?;
+        let damaged = || Error::corrupt("the footer is damaged");
+        let table_len = trailer.len().checked_sub(Envelope::FOOTER_BYTES).ok_or_else(damaged)?;
+        let (table, footer) = trailer.split_at_checked(table_len).ok_or_else(damaged)?;
+        let mut rest = footer;
+        let payload_len = u64::from_le_bytes(take(&mut rest).ok_or_else(damaged)?);
+        let content = Checksum::from_le_bytes(take(&mut rest).ok_or_else(damaged)?);
+        let sum: [u8; SUM] = take(&mut rest).ok_or_else(damaged)?;
+        if rest != END || sum != footer_sum(&binding, payload_len, content) {
+            return Err(damaged());
+        }
+        if payload_len.div_ceil(BLOCK).checked_mul(SUM as u64) != Some(table_len as u64)
+            || Checksum::of_table(payload_len, table) != content
+        {
+            return Err(Error::corrupt("the table of block sums is damaged"));
+        }
+        Ok(Self { payload_len, content, table: trailer.slice(..table_len) })
+    }
+
+    /// The length of the payload in bytes.
+    #[must_use]
+    pub fn payload_len(&self) -> u64 {
+        self.payload_len
+    }
+
+    /// The checksum of the content.
+    #[must_use]
+    pub fn checksum(&self) -> Checksum {
+        self.content
+    }
+
+    /// Verifies a run of payload that begins with block `first`; only the payload's last block may be
+    /// short.
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt`](ErrorKind::Corrupt) if a block is damaged or short.
+    pub fn verify(&self, first: u64, run: &[u8]) -> Result<()> {
+        for (index, block) in run.chunks(BLOCK_BYTES).enumerate() {
+            let at = first + index as u64;
+            let expected_len = self.payload_len.saturating_sub(at.saturating_mul(BLOCK)).min(BLOCK);
+            let sum = usize::try_from(at)
+                .ok()
+                .and_then(|at| at.checked_mul(SUM))
+                .and_then(|at| self.table.get(at..at.checked_add(SUM)?));
+            if block.len() as u64 != expected_len || sum != Some(block_sum(block).as_slice()) {
+                return Err(Error::corrupt(format!("block {at} is damaged")));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_header(expected_binding: &[u8; SUM], header: &[u8]) -> Result<()> {
+    let damaged = || Error::corrupt("the header is damaged");
+    let mut rest = header;
+    let magic: [u8; 8] = take(&mut rest).ok_or_else(damaged)?;
+    let version = u16::from_le_bytes(take(&mut rest).ok_or_else(damaged)?);
+    let flags = u16::from_le_bytes(take(&mut rest).ok_or_else(damaged)?);
+    let block = u32::from_le_bytes(take(&mut rest).ok_or_else(damaged)?);
+    let binding: [u8; SUM] = take(&mut rest).ok_or_else(damaged)?;
+    let sum: [u8; SUM] = take(&mut rest).ok_or_else(damaged)?;
+    let summed = header.len().checked_sub(SUM).and_then(|end| header.get(..end)).ok_or_else(damaged)?;
+    if magic != MAGIC || !rest.is_empty() || sum != xxh3_128(summed).to_le_bytes() {
+        return Err(damaged());
+    }
+    if (version, flags, block) != (VERSION, 0, BLOCK_LOG2) {
+        return Err(Error::new(ErrorKind::Unsupported, "", "").with_detail(format!(
+            "envelope version {version} with flags {flags:#x} is newer than this program, which reads version {VERSION}"
+        )));
+    }
+    if binding != *expected_binding {
+        return Err(Error::corrupt("these are the bytes of another blob"));
+    }
+    Ok(())
+}
+
+fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (head, rest) = bytes.split_first_chunk::<N>()?;
+    *bytes = rest;
+    Some(*head)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+use std::time::SystemTime;
+
+use crate::{ByteRange, DigestPrefix, Key, Namespace};
+
+/// How to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GetOptions {
+    /// The part that is wanted; all by default. Whole-entry reads take none.
+    pub range: Option<ByteRange>,
+    /// A read of more bytes than this is answered as a stream where the store can, 8 MiB by default.
+    pub stream_above: u64,
+}
+
+impl Default for GetOptions {
+    fn default() -> Self {
+        Self { range: None, stream_above: Self::DEFAULT_STREAM_ABOVE }
+    }
+}
+
+impl GetOptions {
+    /// Up to here a read is in hand by default: 8 MiB.
+    pub const DEFAULT_STREAM_ABOVE: u64 = 8 << 20;
+
+    /// Asks for a part.
+    #[must_use]
+    pub fn with_range(mut self, range: ByteRange) -> Self {
+        self.range = Some(range);
+        self
+    }
+
+    /// Sets from which size on a stream is wanted.
+    #[must_use]
+    pub fn with_stream_above(mut self, bytes: u64) -> Self {
+        self.stream_above = bytes;
+        self
+    }
+}
+
+/// What a put does to an entry that is there already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum PutMode {
+    /// The entry becomes exactly these blobs.
+    #[default]
+    Replace,
+    /// These blobs are written, others stay.
+    Merge,
+    /// Only names that are absent are written: promotion and healing.
+    Fill,
+}
+
+/// How to write.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PutOptions {
+    /// What happens to an entry that is there already.
+    pub mode: PutMode,
+    /// When the value was made; now, if absent. Kept when entries are copied.
+    pub created: Option<SystemTime>,
+}
+
+impl PutOptions {
+    /// Options with this mode.
+    #[must_use]
+    pub fn mode(mode: PutMode) -> Self {
+        Self { mode, ..Self::default() }
+    }
+
+    /// Sets when the value was made.
+    #[must_use]
+    pub fn with_created(mut self, created: SystemTime) -> Self {
+        self.created = Some(created);
+        self
+    }
+}
+
+/// Which entries to list; by default all of the root namespace, without those below.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListOptions {
+    /// Where to look.
+    pub namespace: Namespace,
+    /// Whether namespaces below are listed too.
+    pub recursive: bool,
+    /// Only digests with this prefix.
+    pub prefix: Option<DigestPrefix>,
+    /// Only keys after this one, which need not exist.
+    pub start_after: Option<Key>,
+    /// At most this many entries.
+    pub limit: Option<usize>,
+}
+
+impl ListOptions {
+    /// The entries of one namespace.
+    #[must_use]
+    pub fn of(namespace: &Namespace) -> Self {
+        Self { namespace: namespace.clone(), ..Self::default() }
+    }
+
+    /// The entries of a namespace and of all below it.
+    #[must_use]
+    pub fn below(namespace: &Namespace) -> Self {
+        Self { recursive: true, ..Self::of(namespace) }
+    }
+
+    /// Lists namespaces below too.
+    #[must_use]
+    pub fn recursive(mut self) -> Self {
+        self.recursive = true;
+        self
+    }
+
+    /// Keeps only digests with this prefix.
+    #[must_use]
+    pub fn with_prefix(mut self, prefix: DigestPrefix) -> Self {
+        self.prefix = Some(prefix);
+        self
+    }
+
+    /// Starts after a key.
+    #[must_use]
+    pub fn with_start_after(mut self, key: Key) -> Self {
+        self.start_after = Some(key);
+        self
+    }
+
+    /// Ends after so many entries.
+    #[must_use]
+    pub fn with_limit(mut self, limit: usize) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// Whether `key` is one of the entries asked for, the limit aside.
+    #[must_use]
+    pub fn admits(&self, key: &Key) -> bool {
+        let in_scope = if self.recursive {
+            self.namespace.covers(&key.namespace)
+        } else {
+            self.namespace == key.namespace
+        };
+        in_scope
+            && self.prefix.is_none_or(|prefix| prefix.matches(&key.digest))
+            && self.start_after.as_ref().is_none_or(|after| key > after)
+    }
+}

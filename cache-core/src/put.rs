@@ -1,0 +1,243 @@
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+
+use crate::{BlobName, ByteStream, Error, ErrorKind, Result};
+
+/// What one put writes: one or more named blobs, which become visible together.
+///
+/// ```
+/// use cache_core::{BlobName, PutEntry};
+///
+/// let entry = PutEntry::data("object code").with(BlobName::new("stderr")?, "warning: unused");
+/// assert_eq!(entry.known_bytes(), Some(26));
+/// # Ok::<(), cache_core::Error>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct PutEntry {
+    blobs: Vec<(BlobName, PutBlob)>,
+}
+
+/// The bytes of one blob to write.
+pub enum PutBlob {
+    /// Bytes in hand.
+    Bytes(Bytes),
+    /// A stream that can be read once. If it ends in an error, nothing becomes visible.
+    Stream {
+        /// The length, if it is known beforehand. A stream of another length is an error.
+        len: Option<u64>,
+        /// The bytes.
+        stream: ByteStream,
+    },
+}
+
+impl PutEntry {
+    /// One blob in hand under the name `data`.
+    #[must_use]
+    pub fn data(bytes: impl Into<Bytes>) -> Self {
+        Self::default().with(BlobName::DATA, bytes)
+    }
+
+    /// Adds a blob that is in hand.
+    #[must_use]
+    pub fn with(mut self, name: BlobName, bytes: impl Into<Bytes>) -> Self {
+        self.blobs.push((name, PutBlob::Bytes(bytes.into())));
+        self
+    }
+
+    /// Adds a blob that streams in; `len` is its length, if it is known.
+    #[must_use]
+    pub fn with_stream(mut self, name: BlobName, len: Option<u64>, stream: ByteStream) -> Self {
+        self.blobs.push((name, PutBlob::Stream { len, stream }));
+        self
+    }
+
+    /// Adds a blob.
+    #[must_use]
+    pub fn with_blob(mut self, name: BlobName, blob: PutBlob) -> Self {
+        self.blobs.push((name, blob));
+        self
+    }
+
+    /// The blobs in the order in which they were added, which is the order in which stores read them.
+    #[must_use]
+    pub fn into_blobs(self) -> Vec<(BlobName, PutBlob)> {
+        self.blobs
+    }
+
+    /// The blobs in the order in which they were added.
+    #[must_use]
+    pub fn blobs(&self) -> &[(BlobName, PutBlob)] {
+        &self.blobs
+    }
+
+    /// The sum of all lengths, if all are known.
+    #[must_use]
+    pub fn known_bytes(&self) -> Option<u64> {
+        self.blobs
+            .iter()
+            .map(|(_, blob)| blob.known_len())
+            .try_fold(0_u64, |sum, len| Some(sum.saturating_add(len?)))
+    }
+
+    /// What every store checks before it touches anything.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](ErrorKind::Invalid) without blobs or with a name that stands twice;
+    /// [`TooLarge`](ErrorKind::TooLarge) if a blob is known to be over `max_blob_bytes`.
+    pub fn check(&self, max_blob_bytes: Option<u64>) -> Result<()> {
+        if self.blobs.is_empty() {
+            return Err(Error::invalid("an entry has at least one blob"));
+        }
+        for (index, (name, blob)) in self.blobs.iter().enumerate() {
+            if self.blobs.iter().take(index).any(|(other, _)| other == name) {
+                return Err(Error::invalid(format!(
+                    "the blob name {name:?} stands twice",
+                    name = name.as_str()
+                )));
+            }
+            if let (Some(len), Some(max)) = (blob.known_len(), max_blob_bytes)
+                && len > max
+            {
+                return Err(too_large(name, len, max));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn too_large(name: &BlobName, len: u64, max: u64) -> Error {
+    Error::new(ErrorKind::TooLarge, "", "")
+        .with_detail(format!("blob {name} has {len} bytes or more, the limit is {max}"))
+}
+
+impl PutBlob {
+    /// The length, if it is known.
+    #[must_use]
+    pub fn known_len(&self) -> Option<u64> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes.len() as u64),
+            Self::Stream { len, .. } => *len,
+        }
+    }
+
+    /// The bytes as a stream that ends in an error if they are not of the length that was promised
+    /// ([`Invalid`](ErrorKind::Invalid)) or more than `max_blob_bytes`
+    /// ([`TooLarge`](ErrorKind::TooLarge)).
+    #[must_use]
+    pub fn into_checked_stream(self, name: &BlobName, max_blob_bytes: Option<u64>) -> ByteStream {
+        let (len, stream) = match self {
+            Self::Bytes(bytes) => return stream::iter([Ok(bytes)]).boxed(),
+            Self::Stream { len, stream } => (len, stream),
+        };
+        let name = name.clone();
+        stream::unfold((stream, 0_u64, false), move |(mut stream, seen, ended)| {
+            let name = name.clone();
+            async move {
+                if ended {
+                    return None;
+                }
+                let wrong = |seen: u64, promised: u64| {
+                    Error::invalid(format!(
+                        "blob {name} was promised with {promised} bytes and has {seen} or more"
+                    ))
+                };
+                match stream.next().await {
+                    Some(Ok(piece)) => {
+                        let seen = seen.saturating_add(piece.len() as u64);
+                        let answer = match (len, max_blob_bytes) {
+                            (Some(promised), _) if seen > promised => Err(wrong(seen, promised)),
+                            (_, Some(max)) if seen > max => Err(too_large(&name, seen, max)),
+                            _ => Ok(piece),
+                        };
+                        let ended = answer.is_err();
+                        Some((answer, (stream, seen, ended)))
+                    }
+                    Some(Err(error)) => Some((Err(error), (stream, seen, true))),
+                    None => match len {
+                        Some(promised) if promised != seen => {
+                            let error = Error::invalid(format!(
+                                "blob {name} was promised with {promised} bytes and ended after {seen}"
+                            ));
+                            Some((Err(error), (stream, seen, true)))
+                        }
+                        _ => None,
+                    },
+                }
+            }
+        })
+        .boxed()
+    }
+}
+
+impl fmt::Debug for PutBlob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
+            Self::Stream { len: Some(len), .. } => write!(f, "a stream of {len} bytes"),
+            Self::Stream { len: None, .. } => f.write_str("a stream"),
+        }
+    }
+}
+
+/// Whether a put was stored, by policy. A failure is an [`Error`] instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PutStatus {
+    /// The entry is visible.
+    Stored,
+    /// The entry was refused, and an older value under its key was removed (a [`Fill`] removes nothing).
+    ///
+    /// [`Fill`]: crate::PutMode::Fill
+    Refused(Refusal),
+}
+
+/// Why a put was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The budget is zero: a disabled cache.
+    #[error("the cache is disabled")]
+    Disabled,
+    /// The entry is larger than the store's whole budget.
+    #[error("the entry is over the store's budget")]
+    OverBudget,
+    /// The budget is taken by puts that are still under way.
+    #[error("the budget is taken by other puts under way")]
+    NoRoom,
+    /// This tier was passed over: another one holds the entry's truth.
+    #[error("the tier was passed over")]
+    PassedOver,
+}
+
+/// What became of a put.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PutOutcome {
+    /// Stored if any tier stored it.
+    pub status: PutStatus,
+    /// What each tier did, fastest first; empty for a store without tiers.
+    pub tiers: Vec<(Arc<str>, PutStatus)>,
+}
+
+impl PutOutcome {
+    /// The entry is visible.
+    #[must_use]
+    pub fn stored() -> Self {
+        Self { status: PutStatus::Stored, tiers: Vec::new() }
+    }
+
+    /// The entry was refused.
+    #[must_use]
+    pub fn refused(reason: Refusal) -> Self {
+        Self { status: PutStatus::Refused(reason), tiers: Vec::new() }
+    }
+
+    /// Whether the entry is visible.
+    #[must_use]
+    pub fn is_stored(&self) -> bool {
+        self.status == PutStatus::Stored
+    }
+}

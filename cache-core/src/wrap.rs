@@ -1,0 +1,5 @@
+//! Decorators: stores around a store.
+
+mod deadline;
+
+pub use deadline::Deadline;

@@ -1,0 +1,170 @@
+use std::{future::Future, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt, stream, stream::BoxStream};
+use tokio::{runtime::Handle, time::timeout};
+
+use crate::{
+    Blob, BlobName, ByteStream, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, Error,
+    ErrorKind, FlushReport, GetOptions, Key, KeyManagement, ListOptions, Metrics, Namespace, PutBlob,
+    PutEntry, PutOptions, PutOutcome, Result, Store, StoreInfo, Usage,
+};
+
+/// Ends every wait for a store after a while, with [`Timeout`](ErrorKind::Timeout).
+///
+/// A hung file server or an endpoint that accepts connections and never answers would otherwise make
+/// every caller hang, although a cache can always be done without. The deadline covers each call of
+/// `contains`, `evict`, `get`, `get_entry`, `meta` and `put`, each entry of a listing and each piece
+/// of a streamed read. It does not cover a put that streams, whose pace is its source's, nor `usage`,
+/// `clean`, `flush` and `close`, which take as long as there is data.
+///
+/// Wrap stores that cross a network, inside any wrapper that retries. Runs inside a tokio runtime with
+/// time enabled.
+#[derive(Clone, Debug)]
+pub struct Deadline<S> {
+    inner: S,
+    deadline: Duration,
+}
+
+impl<S: Store> Deadline<S> {
+    /// Gives each wait for `inner` at most `deadline`.
+    #[must_use]
+    pub fn new(inner: S, deadline: Duration) -> Self {
+        Self { inner, deadline }
+    }
+
+    async fn limit<T>(
+        &self,
+        operation: &'static str,
+        key: &Key,
+        work: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        within(self.deadline, operation, work).await.map_err(|error| match error.key() {
+            Some(_) => error,
+            None => error.with_key(key),
+        })
+    }
+}
+
+async fn within<T>(
+    deadline: Duration,
+    operation: &'static str,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    if Handle::try_current().is_err() {
+        let error = Error::new(ErrorKind::Unsupported, "deadline", operation);
+        return Err(error.with_detail("this runs only inside a tokio runtime"));
+    }
+    match timeout(deadline, work).await {
+        Ok(answer) => answer,
+        Err(elapsed) => Err(Error::new(ErrorKind::Timeout, "deadline", operation)
+            .with_detail(format!("no answer within {deadline:?}"))
+            .with_source(elapsed)),
+    }
+}
+
+/// Ends a stream of which an item takes too long.
+fn pace<T: Send + 'static>(
+    stream: BoxStream<'static, Result<T>>,
+    deadline: Duration,
+    operation: &'static str,
+) -> BoxStream<'static, Result<T>> {
+    stream::unfold(Some(stream), move |state| async move {
+        let mut stream = state?;
+        match within(deadline, operation, async { stream.next().await.transpose() }).await {
+            Ok(Some(item)) => Some((Ok(item), Some(stream))),
+            Ok(None) => None,
+            Err(error) => Some((Err(error), None)),
+        }
+    })
+    .boxed()
+}
+
+fn pace_blob(blob: Blob, deadline: Duration) -> Blob {
+    if blob.bytes().is_some() {
+        return blob;
+    }
+    let (len, total, checksum) = (blob.len(), blob.total_len(), blob.checksum());
+    let stream: ByteStream = pace(blob.into_stream(), deadline, "get");
+    let paced = Blob::from_stream(len, total, stream);
+    match checksum {
+        Some(checksum) => paced.with_checksum(checksum),
+        None => paced,
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: Store> KeyManagement for Deadline<S> {
+    async fn contains(&self, key: &Key) -> Result<bool> {
+        self.limit("contains", key, self.inner.contains(key)).await
+    }
+
+    async fn evict(&self, key: &Key) -> Result<()> {
+        self.limit("evict", key, self.inner.evict(key)).await
+    }
+
+    fn list(&self, options: ListOptions) -> BoxStream<'static, Result<EntryMeta>> {
+        pace(self.inner.list(options), self.deadline, "list")
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: Store> Store for Deadline<S> {
+    fn info(&self) -> StoreInfo {
+        self.inner.info()
+    }
+
+    fn metrics(&self) -> Metrics {
+        self.inner.metrics()
+    }
+
+    fn get_now(&self, key: &Key, blob: &BlobName) -> Option<Bytes> {
+        self.inner.get_now(key, blob)
+    }
+
+    async fn get(&self, key: &Key, blob: &BlobName, options: GetOptions) -> Result<Option<Blob>> {
+        let found = self.limit("get", key, self.inner.get(key, blob, options)).await?;
+        Ok(found.map(|blob| pace_blob(blob, self.deadline)))
+    }
+
+    async fn get_entry(&self, key: &Key, options: GetOptions) -> Result<Option<EntryRead>> {
+        let found = self.limit("get_entry", key, self.inner.get_entry(key, options)).await?;
+        Ok(found.map(|mut entry| {
+            entry.blobs =
+                entry.blobs.into_iter().map(|(name, blob)| (name, pace_blob(blob, self.deadline))).collect();
+            entry
+        }))
+    }
+
+    async fn put(&self, key: &Key, entry: PutEntry, options: PutOptions) -> Result<PutOutcome> {
+        let streams = entry.blobs().iter().any(|(_, blob)| matches!(blob, PutBlob::Stream { .. }));
+        let put = self.inner.put(key, entry, options);
+        if streams { put.await } else { self.limit("put", key, put).await }
+    }
+
+    async fn meta(&self, key: &Key) -> Result<Option<EntryMeta>> {
+        self.limit("meta", key, self.inner.meta(key)).await
+    }
+
+    async fn usage(&self, scope: &Namespace) -> Result<Usage> {
+        self.inner.usage(scope).await
+    }
+
+    async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
+        self.inner.clean(scope, policy).await
+    }
+
+    async fn flush(&self) -> Result<FlushReport> {
+        self.inner.flush().await
+    }
+
+    async fn close(&self, deadline: Option<Duration>) -> Result<CloseReport> {
+        self.inner.close(deadline).await
+    }
+}
+
+#[cfg(test)]
+mod tests;
