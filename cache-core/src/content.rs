@@ -30,6 +30,7 @@ pub fn verify_content(stream: ByteStream, digest: Digest) -> ByteStream {
             }
         }
     })
+    .fuse()
     .boxed()
 }
 

@@ -122,6 +122,12 @@ impl EntryRead {
         Self { meta, blobs }
     }
 
+    /// Whether there is a blob with this name.
+    #[must_use]
+    pub fn has(&self, name: &BlobName) -> bool {
+        self.blobs.iter().any(|(found, _)| found == name)
+    }
+
     /// Takes out the blob with this name.
     #[must_use]
     pub fn take(&mut self, name: &BlobName) -> Option<Blob> {

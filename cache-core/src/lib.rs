@@ -52,6 +52,8 @@ mod range;
 mod report;
 mod resolve;
 mod store;
+#[cfg(test)]
+mod toy;
 mod usage;
 mod wrap;
 

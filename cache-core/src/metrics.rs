@@ -97,6 +97,8 @@ counters! {
     promotions,
     /// Such copies that failed; the read did not.
     promotion_errors,
+    /// Reads and questions that were answered although a tier had failed to.
+    degraded,
     /// Flushes that succeeded.
     flushes,
     /// Flushes that failed.
@@ -173,6 +175,11 @@ impl Counters {
         add(if succeeded { &self.promotions } else { &self.promotion_errors }, 1);
     }
 
+    /// Counts a read or a question that was answered although a tier had failed to.
+    pub fn degraded(&self) {
+        add(&self.degraded, 1);
+    }
+
     /// Counts a flush.
     pub fn flush(&self, succeeded: bool) {
         add(if succeeded { &self.flushes } else { &self.flush_errors }, 1);
@@ -216,7 +223,11 @@ impl Metrics {
         writeln!(f, "{pad}{:<16} {}", "spills:", self.spills)?;
         writeln!(f, "{pad}{:<16} {} ({} failed)", "promotions:", self.promotions, self.promotion_errors)?;
         writeln!(f, "{pad}{:<16} {} ({} failed)", "flushes:", self.flushes, self.flush_errors)?;
-        writeln!(f, "{pad}{:<16} {} ({} corrupt)", "errors:", self.errors, self.corrupt)?;
+        writeln!(
+            f,
+            "{pad}{:<16} {} ({} corrupt, {} degraded)",
+            "errors:", self.errors, self.corrupt, self.degraded
+        )?;
         writeln!(f, "{pad}{:<16} {} in, {} out", "bytes:", size(self.bytes_in), size(self.bytes_out))?;
         if let Some(entries) = self.entries {
             writeln!(f, "{pad}{:<16} {entries}", "entries:")?;

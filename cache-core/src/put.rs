@@ -1,7 +1,13 @@
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use bytes::Bytes;
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::{BlobName, ByteStream, Error, ErrorKind, Result};
 
@@ -79,6 +85,28 @@ impl PutEntry {
             .iter()
             .map(|(_, blob)| blob.known_len())
             .try_fold(0_u64, |sum, len| Some(sum.saturating_add(len?)))
+    }
+
+    /// The same entry, and a count of the bytes that were read from it: those in hand at once, those of
+    /// streams as they pass.
+    #[must_use]
+    pub fn counted(self) -> (Self, Arc<AtomicU64>) {
+        let count = Arc::new(AtomicU64::new(0));
+        let counted = |(name, blob)| match blob {
+            PutBlob::Bytes(bytes) => {
+                count.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                (name, PutBlob::Bytes(bytes))
+            }
+            PutBlob::Stream { len, stream } => {
+                let count = Arc::clone(&count);
+                let stream = stream
+                    .inspect_ok(move |piece| _ = count.fetch_add(piece.len() as u64, Ordering::Relaxed))
+                    .boxed();
+                (name, PutBlob::Stream { len, stream })
+            }
+        };
+        let entry = Self { blobs: self.blobs.into_iter().map(counted).collect() };
+        (entry, count)
     }
 
     /// What every store checks before it touches anything.
@@ -168,6 +196,7 @@ impl PutBlob {
                 }
             }
         })
+        .fuse()
         .boxed()
     }
 }

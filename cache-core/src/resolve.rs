@@ -17,7 +17,7 @@ async fn candidates<S: Store + ?Sized>(
     namespace: &Namespace,
     prefix: DigestPrefix,
 ) -> Result<(Option<Digest>, Option<Digest>)> {
-    let mut found = store.list(ListOptions::of(namespace).with_prefix(prefix).with_limit(2));
+    let mut found = store.list(ListOptions::of(namespace).with_prefix(prefix).with_limit(2)).fuse();
     let first = found.try_next().await?.map(|entry| entry.key.digest);
     let second = found.try_next().await?.map(|entry| entry.key.digest);
     Ok((first, second))

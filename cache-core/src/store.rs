@@ -16,7 +16,7 @@ use crate::{
 /// # Contract
 ///
 /// Every clause is a test of that name in the `cache-conformance` crate. A store declares its
-/// [`Powers`](crate::Powers); what it does not declare is tested as refused or visibly absent.
+/// [`Powers`](crate::Powers); a power that it does not declare is refused or visibly absent.
 ///
 /// Reading:
 /// - `miss_is_none`: an absent entry reads as `Ok(None)`, everywhere.
@@ -55,7 +55,8 @@ use crate::{
 /// - `a_read_protects_from_eviction`: where recency is declared.
 /// - `zero_budget_disables_the_cache`: puts are refused, nothing is retained, nothing fails.
 /// - `entry_as_large_as_the_budget_is_stored`: one entry may fill it.
-/// - `entry_over_the_budget_is_refused`: `Ok(Refused)`, and an older value of the key is gone.
+/// - `entry_over_the_budget_is_refused`: `Ok(Refused)`, and an older value of the key is gone; also if
+///   a stream or a merge turns out to be. A fill that is refused takes nothing away.
 /// - `blob_at_the_limit_is_stored`: `max_blob_bytes` is inclusive.
 /// - `blob_over_the_limit_changes_nothing`: [`TooLarge`](crate::ErrorKind::TooLarge), in hand or streamed.
 ///
@@ -78,7 +79,7 @@ use crate::{
 /// - `metrics_count_every_lookup_once`: hits and misses of `get`, `get_entry` and `get_now` hits.
 /// - `metrics_count_contains_apart`: existence questions have their own pair.
 /// - `metrics_count_puts_and_refusals`: stored, refused and failed puts apart.
-/// - `info_is_constant`: from open to close.
+/// - `info_is_constant`: from open to beyond close.
 ///
 /// Ending:
 /// - `reopen_finds_flushed_entries`: a durable store has them, a volatile one is empty.
@@ -111,7 +112,7 @@ pub trait Store: KeyManagement {
     /// Reads only.
     async fn get(&self, key: &Key, blob: &BlobName, options: GetOptions) -> Result<Option<Blob>>;
 
-    /// Reads all blobs of one version of the entry. Takes no range.
+    /// Reads all blobs of one version of the entry. A range is ignored.
     ///
     /// # Errors
     ///

@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -170,9 +173,9 @@ impl Cache {
     ///
     /// Dropping the future leaves the old entry or the new one.
     pub async fn put_with(&self, digest: Digest, entry: PutEntry, options: PutOptions) -> Result<PutOutcome> {
-        let bytes = entry.known_bytes().unwrap_or(0);
+        let (entry, bytes) = entry.counted();
         let outcome = self.store.put(&self.key(digest), entry, options).await;
-        self.counters.put(&outcome, bytes);
+        self.counters.put(&outcome, bytes.load(Ordering::Relaxed));
         outcome
     }
 

@@ -78,6 +78,7 @@ fn pace<T: Send + 'static>(
             Err(error) => Some((Err(error), None)),
         }
     })
+    .fuse()
     .boxed()
 }
 
