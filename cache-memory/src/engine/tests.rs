@@ -1,0 +1,91 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+fn key(n: u8) -> Key {
+    Key::from(Digest::of([n]))
+}
+
+fn put(engine: &mut Engine, n: u8, name: &str, bytes: usize, mode: PutMode) -> Result<(), Refusal> {
+    let held = Held { bytes: vec![n; bytes].into(), created: NOW };
+    engine.put(&key(n), vec![(BlobName::new(name).unwrap(), held)], mode, NOW, &mut Vec::new())
+}
+
+fn resident(engine: &Engine) -> u64 {
+    engine.entries.values().flat_map(|slot| slot.blobs.values()).map(|held| held.bytes.len() as u64).sum()
+}
+
+#[test]
+fn an_entry_as_large_as_the_budget_takes_all_of_it() {
+    let mut engine = Engine::new(Some(100), None);
+    put(&mut engine, 1, "data", 60, PutMode::Replace).unwrap();
+    put(&mut engine, 2, "data", 100, PutMode::Replace).unwrap();
+    assert!(!engine.contains(&key(1)) && engine.contains(&key(2)));
+    assert_eq!(put(&mut engine, 2, "data", 101, PutMode::Replace), Err(Refusal::OverBudget));
+    assert_eq!((engine.bytes(), engine.len()), (0, 0));
+}
+
+#[test]
+fn the_bound_on_entries_evicts_the_least_recently_used() {
+    let mut engine = Engine::new(None, Some(2));
+    put(&mut engine, 1, "data", 1, PutMode::Replace).unwrap();
+    put(&mut engine, 2, "data", 1, PutMode::Replace).unwrap();
+    engine.get(&key(1), &BlobName::DATA, NOW).unwrap();
+    put(&mut engine, 3, "data", 1, PutMode::Replace).unwrap();
+    assert!(engine.contains(&key(1)) && !engine.contains(&key(2)) && engine.contains(&key(3)));
+}
+
+#[test]
+fn reserved_bytes_are_not_given_twice() {
+    let mut engine = Engine::new(Some(100), None);
+    let mut evicted = Vec::new();
+    assert!(engine.reserve(70, &key(9), &mut evicted));
+    assert!(!engine.reserve(40, &key(8), &mut evicted));
+    assert_eq!(put(&mut engine, 1, "data", 40, PutMode::Replace), Err(Refusal::NoRoom));
+    engine.release(70);
+    put(&mut engine, 1, "data", 40, PutMode::Replace).unwrap();
+}
+
+#[test]
+fn a_reservation_takes_the_older_value_of_its_key_last() {
+    let mut engine = Engine::new(Some(100), None);
+    put(&mut engine, 1, "data", 40, PutMode::Replace).unwrap();
+    put(&mut engine, 2, "data", 40, PutMode::Replace).unwrap();
+    assert!(engine.reserve(50, &key(1), &mut Vec::new()));
+    assert!(engine.contains(&key(1)) && !engine.contains(&key(2)));
+    assert!(engine.reserve(50, &key(1), &mut Vec::new()));
+    assert!(!engine.contains(&key(1)));
+}
+
+proptest! {
+    /// The accounting is the sum of what is resident, and within the budget, after any sequence.
+    #[test]
+    fn accounting_equals_the_resident_sizes(
+        steps in prop::collection::vec((0..6_u8, 0..8_u8, 0..2_usize, 0..120_usize), 1..80)
+    ) {
+        let mut engine = Engine::new(Some(200), Some(5));
+        let mut reserved = Vec::new();
+        for (step, n, name, bytes) in steps {
+            let name = ["data", "stdout"][name];
+            match step {
+                0 => _ = put(&mut engine, n, name, bytes, PutMode::Replace),
+                1 => _ = put(&mut engine, n, name, bytes, PutMode::Merge),
+                2 => _ = put(&mut engine, n, name, bytes, PutMode::Fill),
+                3 => _ = engine.remove(&key(n)),
+                4 if engine.reserve(bytes as u64, &key(n), &mut Vec::new()) => reserved.push(bytes as u64),
+                _ => {
+                    if let Some(bytes) = reserved.pop() {
+                        engine.release(bytes);
+                    }
+                    engine.get(&key(n), &BlobName::DATA, NOW);
+                }
+            }
+            prop_assert_eq!(engine.bytes(), resident(&engine));
+            prop_assert_eq!(engine.reserved, reserved.iter().sum::<u64>());
+            prop_assert!(engine.bytes() + engine.reserved <= 200 && engine.len() <= 5);
+            prop_assert_eq!(engine.recency.len(), engine.entries.len());
+        }
+    }
+}

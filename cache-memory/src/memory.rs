@@ -1,0 +1,335 @@
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use cache_core::{
+    Blob, BlobName, CleanPolicy, CleanReport, Clock, CloseReport, Counters, EntryMeta, EntryRead, Error,
+    ErrorKind, FlushReport, GetOptions, Key, KeyManagement, ListOptions, Metrics, Namespace, Powers, PutBlob,
+    PutEntry, PutMode, PutOptions, PutOutcome, Refusal, Result, Store, StoreInfo, SystemClock, Usage,
+    slice_range,
+};
+use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
+
+use crate::{
+    MemoryOptions,
+    engine::{Engine, Evicted, Held},
+};
+
+/// A bounded store in memory. Clones share it.
+#[derive(Clone)]
+pub struct MemoryStore(Arc<Inner>);
+
+struct Inner {
+    engine: Mutex<Engine>,
+    options: MemoryOptions,
+    clock: Arc<dyn Clock>,
+    counters: Counters,
+    closed: AtomicBool,
+}
+
+impl MemoryStore {
+    /// Opens an empty store.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](ErrorKind::Invalid) if the options contradict themselves.
+    pub fn open(options: MemoryOptions) -> Result<Self> {
+        Self::open_with_clock(options, Arc::new(SystemClock))
+    }
+
+    /// Opens an empty store that reads the time from `clock`.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_with_clock(options: MemoryOptions, clock: Arc<dyn Clock>) -> Result<Self> {
+        options.check()?;
+        let engine = Mutex::new(Engine::new(options.max_bytes, options.max_entries));
+        Ok(Self(Arc::new(Inner {
+            engine,
+            options,
+            clock,
+            counters: Counters::default(),
+            closed: AtomicBool::new(false),
+        })))
+    }
+
+    fn engine(&self) -> MutexGuard<'_, Engine> {
+        // Nothing panics under the lock; a poisoned one would still hold a consistent engine.
+        self.0.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.0.closed.load(Ordering::Acquire)
+    }
+
+    fn open_for(&self, operation: &'static str) -> Result<()> {
+        if self.is_closed() { Err(Error::new(ErrorKind::Closed, "memory", operation)) } else { Ok(()) }
+    }
+
+    fn count_evicted(&self, evicted: Evicted) {
+        for bytes in evicted {
+            self.0.counters.eviction(bytes);
+        }
+    }
+
+    /// What a refused put leaves: nothing under its key, unless it was a fill.
+    fn refuse(&self, key: &Key, mode: PutMode, reason: Refusal) -> PutOutcome {
+        if mode != PutMode::Fill {
+            self.engine().remove(key);
+        }
+        PutOutcome::refused(reason)
+    }
+
+    async fn put_entry(&self, key: &Key, entry: PutEntry, options: PutOptions) -> Result<(PutOutcome, u64)> {
+        let limits = &self.0.options;
+        entry.check(limits.max_blob_bytes)?;
+        if limits.max_bytes == Some(0) {
+            return Ok((self.refuse(key, options.mode, Refusal::Disabled), 0));
+        }
+        let mut reservation = Reservation { store: self, key, bytes: 0 };
+        let now = self.0.clock.now();
+        let created = options.created.unwrap_or(now);
+        let mut blobs = Vec::new();
+        for (name, blob) in entry.into_blobs() {
+            let bytes = match blob {
+                PutBlob::Bytes(bytes) => bytes,
+                blob @ PutBlob::Stream { .. } => {
+                    let mut stream = blob.into_checked_stream(&name, limits.max_blob_bytes);
+                    let mut collected = BytesMut::new();
+                    while let Some(piece) = stream.try_next().await? {
+                        if let Err(reason) = reservation.grow(piece.len() as u64) {
+                            return Ok((self.refuse(key, options.mode, reason), 0));
+                        }
+                        collected.extend_from_slice(&piece);
+                    }
+                    collected.freeze()
+                }
+            };
+            blobs.push((name, Held { bytes, created }));
+        }
+        let total = blobs.iter().map(|(_, held)| held.bytes.len() as u64).sum();
+        let mut evicted = Evicted::new();
+        let put = {
+            let mut engine = self.engine();
+            engine.release(std::mem::take(&mut reservation.bytes));
+            // A put that began before `close` must not bring anything back after it.
+            if self.is_closed() {
+                return Err(Error::new(ErrorKind::Closed, "memory", "put"));
+            }
+            engine.put(key, blobs, options.mode, now, &mut evicted)
+        };
+        self.count_evicted(evicted);
+        Ok(match put {
+            Ok(()) => (PutOutcome::stored(), total),
+            Err(reason) => (PutOutcome::refused(reason), 0),
+        })
+    }
+}
+
+/// Bytes of a stream on their way in; given back when dropped.
+struct Reservation<'a> {
+    store: &'a MemoryStore,
+    key: &'a Key,
+    bytes: u64,
+}
+
+impl Reservation<'_> {
+    fn grow(&mut self, by: u64) -> Result<(), Refusal> {
+        if self.store.0.options.max_bytes.is_some_and(|max| self.bytes.saturating_add(by) > max) {
+            return Err(Refusal::OverBudget);
+        }
+        let mut evicted = Evicted::new();
+        let granted = self.store.engine().reserve(by, self.key, &mut evicted);
+        self.store.count_evicted(evicted);
+        if !granted {
+            return Err(Refusal::NoRoom);
+        }
+        self.bytes += by;
+        Ok(())
+    }
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.store.engine().release(self.bytes);
+        }
+    }
+}
+
+#[async_trait]
+impl KeyManagement for MemoryStore {
+    async fn contains(&self, key: &Key) -> Result<bool> {
+        let answer = self.open_for("contains").map(|()| self.engine().contains(key));
+        self.0.counters.contains(&answer);
+        answer
+    }
+
+    async fn evict(&self, key: &Key) -> Result<()> {
+        self.open_for("evict")?;
+        self.engine().remove(key);
+        Ok(())
+    }
+
+    fn list(&self, options: ListOptions) -> BoxStream<'static, Result<EntryMeta>> {
+        let limit = options.limit.unwrap_or(usize::MAX);
+        let start = Some((VecDeque::new(), None::<Key>, false));
+        let store = self.clone();
+        stream::unfold(start, move |state| {
+            let (store, options) = (store.clone(), options.clone());
+            async move {
+                let (mut page, mut after, mut ended) = state?;
+                loop {
+                    if let Some(meta) = page.pop_front() {
+                        return Some((Ok(meta), Some((page, after, ended))));
+                    }
+                    if ended {
+                        return None;
+                    }
+                    if let Err(closed) = store.open_for("list") {
+                        return Some((Err(closed), None));
+                    }
+                    let (next, resume) = store.engine().page(&options, after.as_ref());
+                    page = next;
+                    ended = resume.is_none();
+                    after = resume;
+                }
+            }
+        })
+        .take(limit)
+        .fuse()
+        .boxed()
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    fn info(&self) -> StoreInfo {
+        let mut powers = Powers::default();
+        (powers.bounded, powers.recency, powers.shared_bytes, powers.streaming) = (true, true, true, true);
+        StoreInfo::new("memory", "", powers)
+            .with_max_bytes(self.0.options.max_bytes)
+            .with_max_entries(self.0.options.max_entries)
+            .with_max_blob_bytes(self.0.options.max_blob_bytes)
+    }
+
+    fn metrics(&self) -> Metrics {
+        let mut metrics = self.0.counters.snapshot();
+        let engine = self.engine();
+        metrics.resident_bytes = Some(engine.bytes());
+        metrics.entries = Some(engine.len());
+        metrics
+    }
+
+    fn get_now(&self, key: &Key, blob: &BlobName) -> Option<Bytes> {
+        if self.is_closed() {
+            return None;
+        }
+        let bytes = self.engine().get(key, blob, self.0.clock.now())?;
+        self.0.counters.hit(bytes.len() as u64);
+        Some(bytes)
+    }
+
+    async fn get(&self, key: &Key, blob: &BlobName, options: GetOptions) -> Result<Option<Blob>> {
+        let found = self.open_for("get").map(|()| self.engine().get(key, blob, self.0.clock.now()));
+        let read = match found {
+            Ok(Some(bytes)) => slice_range(&bytes, options.range)
+                .map(|part| Some(Blob::part(bytes.len() as u64, part)))
+                .map_err(|error| error.at("memory", "get").with_key(key)),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
+        self.0.counters.read(&read, Blob::len);
+        read
+    }
+
+    async fn get_entry(&self, key: &Key, _options: GetOptions) -> Result<Option<EntryRead>> {
+        let found = self.open_for("get_entry").map(|()| self.engine().get_entry(key, self.0.clock.now()));
+        let read = found.map(|found| {
+            found.map(|(meta, blobs)| {
+                let blobs = blobs.into_iter().map(|(name, bytes)| (name, Blob::from_bytes(bytes))).collect();
+                EntryRead::new(meta, blobs)
+            })
+        });
+        self.0.counters.read(&read, |entry| entry.meta.counted_bytes());
+        read
+    }
+
+    async fn put(&self, key: &Key, entry: PutEntry, options: PutOptions) -> Result<PutOutcome> {
+        let put = match self.open_for("put") {
+            Ok(()) => self.put_entry(key, entry, options).await,
+            Err(closed) => Err(closed),
+        };
+        let bytes = put.as_ref().map_or(0, |(_, bytes)| *bytes);
+        let outcome =
+            put.map(|(outcome, _)| outcome).map_err(|error| error.at("memory", "put").with_key(key));
+        self.0.counters.put(&outcome, bytes);
+        outcome
+    }
+
+    async fn meta(&self, key: &Key) -> Result<Option<EntryMeta>> {
+        self.open_for("meta")?;
+        Ok(self.engine().meta(key))
+    }
+
+    async fn usage(&self, scope: &Namespace) -> Result<Usage> {
+        self.open_for("usage")?;
+        let mut usage = Usage::default();
+        for entry in self.engine().scope(&ListOptions::below(scope)) {
+            usage.add(entry.counted_bytes(), entry.stored_bytes);
+        }
+        Ok(usage)
+    }
+
+    /// One step under the lock, so at most one runs at a time.
+    async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
+        self.open_for("clean")?;
+        let now = self.0.clock.now();
+        let mut report = CleanReport::default();
+        let mut evicted = Evicted::new();
+        {
+            let mut engine = self.engine();
+            let entries = engine.scope(&ListOptions::below(scope));
+            for entry in &entries {
+                report.keep(entry.counted_bytes());
+            }
+            for victim in policy.victims(entries, now) {
+                if let Some(bytes) = engine.remove(&victim.key) {
+                    report.evict(bytes);
+                    evicted.push(bytes);
+                }
+            }
+        }
+        self.count_evicted(evicted);
+        Ok(report)
+    }
+
+    /// Nothing to do: the store ends with the process, and its budget holds at every instant.
+    async fn flush(&self) -> Result<FlushReport> {
+        let report = self.open_for("flush").map(|()| FlushReport::volatile());
+        self.0.counters.flush(report.is_ok());
+        report
+    }
+
+    async fn close(&self, _deadline: Option<Duration>) -> Result<CloseReport> {
+        let mut engine = self.engine();
+        self.0.closed.store(true, Ordering::Release);
+        engine.clear();
+        Ok(CloseReport::default())
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").field("options", &self.0.options).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,59 @@
+use cache_core::{Error, Result};
+
+/// The limits of a [`MemoryStore`](crate::MemoryStore).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryOptions {
+    /// The bytes of all blobs together; unlimited if absent, 0 disables the cache. 2 GB by default, so
+    /// that a store nobody thought about cannot take the machine's memory.
+    pub max_bytes: Option<u64>,
+    /// The number of entries; unlimited if absent, at least 1.
+    pub max_entries: Option<u64>,
+    /// The bytes of one blob; unlimited if absent.
+    pub max_blob_bytes: Option<u64>,
+}
+
+impl Default for MemoryOptions {
+    fn default() -> Self {
+        Self { max_bytes: Some(2_000_000_000), ..Self::unlimited() }
+    }
+}
+
+impl MemoryOptions {
+    /// No limits at all.
+    #[must_use]
+    pub fn unlimited() -> Self {
+        Self { max_bytes: None, max_entries: None, max_blob_bytes: None }
+    }
+
+    /// Sets the bytes of all blobs together.
+    #[must_use]
+    pub fn with_max_bytes(mut self, max: impl Into<Option<u64>>) -> Self {
+        self.max_bytes = max.into();
+        self
+    }
+
+    /// Sets the number of entries.
+    #[must_use]
+    pub fn with_max_entries(mut self, max: impl Into<Option<u64>>) -> Self {
+        self.max_entries = max.into();
+        self
+    }
+
+    /// Sets the bytes of one blob.
+    #[must_use]
+    pub fn with_max_blob_bytes(mut self, max: impl Into<Option<u64>>) -> Self {
+        self.max_blob_bytes = max.into();
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.max_entries {
+            Some(0) => {
+                Err(Error::invalid("max_entries must be at least 1; a max_bytes of 0 disables the cache")
+                    .at("memory", "open"))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use cache_conformance::{Factory, Setup};
+use cache_core::{Deadline, Result, Store};
+use cache_memory::{MemoryOptions, MemoryStore};
+
+fn open(setup: &Setup) -> Result<MemoryStore> {
+    let options =
+        MemoryOptions::unlimited().with_max_bytes(setup.max_bytes).with_max_blob_bytes(setup.max_blob_bytes);
+    MemoryStore::open(options)
+}
+
+struct Bare;
+
+#[async_trait]
+impl Factory for Bare {
+    async fn open(&self, setup: &Setup) -> Result<Arc<dyn Store>> {
+        Ok(Arc::new(open(setup)?))
+    }
+}
+
+struct Decorated;
+
+#[async_trait]
+impl Factory for Decorated {
+    async fn open(&self, setup: &Setup) -> Result<Arc<dyn Store>> {
+        Ok(Arc::new(Deadline::new(open(setup)?, Duration::from_secs(30))))
+    }
+}
+
+struct Pointers;
+
+#[async_trait]
+impl Factory for Pointers {
+    async fn open(&self, setup: &Setup) -> Result<Arc<dyn Store>> {
+        Ok(Arc::new(Box::new(Arc::new(open(setup)?))))
+    }
+}
+
+mod bare {
+    cache_conformance::suite! { super::Bare }
+}
+
+mod behind_a_deadline {
+    cache_conformance::suite! { super::Decorated }
+}
+
+mod behind_pointers {
+    cache_conformance::suite! { super::Pointers }
+}
