@@ -1,1 +1,45 @@
-//! Placeholder.
+//! A cache store in one directory: crash-safe, verified on every read, shared by processes.
+//!
+//! | You want to      | Look at         |
+//! |------------------|-----------------|
+//! | open a directory | [`DiskStore`]   |
+//! | bound it         | [`DiskOptions`] |
+//!
+//! ```
+//! use cache_core::{BlobName, Digest, Key, Store, StoreExt};
+//! use cache_disk::{DiskOptions, DiskStore};
+//!
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let dir = dir.path().join("build-cache");
+//! let store = DiskStore::open(DiskOptions::new(&dir).with_max_bytes(50_000_000_000)).await?;
+//! let key = Key::from(Digest::of("main.c"));
+//! store.put_bytes(&key, "object code".into()).await?;
+//! store.flush().await?; // from here on it survives a crash
+//! assert_eq!(store.get_bytes(&key, &BlobName::DATA).await?.as_deref(), Some(b"object code".as_slice()));
+//! # Ok::<(), cache_core::Error>(())
+//! # }).unwrap();
+//! ```
+//!
+//! An entry is the directory `<dir>/<~namespace…>/<hh>/<64 hex digits>` with one sealed file per blob,
+//! `~data` and the like. It is prepared aside, renamed into place and never changed afterwards: a put over
+//! an entry exchanges directories. `ls` shows everything; files that the store did not write are left
+//! alone.
+#![doc(test(attr(deny(warnings), allow(dead_code))))]
+#![cfg(unix)]
+
+mod budget;
+mod disk;
+mod entry_dir;
+mod evict;
+mod options;
+mod pending;
+mod publish;
+mod read;
+mod root;
+mod scan;
+mod session;
+mod stage;
+mod stream;
+
+pub use {disk::DiskStore, options::DiskOptions};

@@ -1,0 +1,127 @@
+//! An entry in the making: a directory in this process's temporary directory.
+
+use std::{fs::File, io::Write, os::fd::OwnedFd, sync::Arc, time::SystemTime};
+
+use bytes::Bytes;
+use cache_core::{BLOCK_BYTES, BlobName, Envelope, Key, Result, Sealer};
+use rustix::fs::{Mode, OFlags, mkdirat, openat};
+use tokio::runtime::Handle;
+
+use crate::{
+    disk::Inner,
+    entry_dir::set_modified,
+    root::{DIR_MODE, FILE_MODE, failed},
+    session::{random_name, remove_tree},
+};
+
+/// Removed when dropped, unless it was published.
+pub(crate) struct Stage {
+    inner: Arc<Inner>,
+    pub(crate) name: String,
+    pub(crate) dir: OwnedFd,
+    pub(crate) key: Key,
+    created: SystemTime,
+    pub(crate) blobs: Vec<(BlobName, u64)>,
+    published: bool,
+}
+
+impl Stage {
+    pub(crate) fn begin(inner: &Arc<Inner>, key: &Key, created: SystemTime) -> Result<Self> {
+        let name = random_name()?;
+        let session = inner.session.dir();
+        mkdirat(session, &name, DIR_MODE).map_err(|error| failed("put", key, error))?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let dir = openat(session, &name, flags, Mode::empty()).map_err(|error| failed("put", key, error))?;
+        Ok(Self {
+            inner: Arc::clone(inner),
+            name,
+            dir,
+            key: key.clone(),
+            created,
+            blobs: Vec::new(),
+            published: false,
+        })
+    }
+
+    /// The bytes of all blobs so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.blobs.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    fn create(&self, name: &BlobName) -> Result<File> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        openat(&self.dir, name.encoded(), flags, FILE_MODE)
+            .map(File::from)
+            .map_err(|error| failed("put", &self.key, error))
+    }
+
+    /// Writes a blob that is in hand.
+    pub(crate) fn write(&mut self, name: &BlobName, payload: &Bytes) -> Result<()> {
+        if payload.len() <= BLOCK_BYTES {
+            let sealed = Envelope::seal(&self.key, name, payload);
+            let mut file = self.create(name)?;
+            file.write_all(&sealed).map_err(|error| failed("put", &self.key, error))?;
+            return self.finish_blob(name, &file, payload.len() as u64);
+        }
+        let mut blob = self.begin_blob(name)?;
+        self.append(&mut blob, payload)?;
+        self.end_blob(blob)
+    }
+
+    /// Begins a blob that streams in.
+    pub(crate) fn begin_blob(&self, name: &BlobName) -> Result<StagedBlob> {
+        let mut file = self.create(name)?;
+        let sealer = Sealer::new(&self.key, name);
+        file.write_all(&sealer.header()).map_err(|error| failed("put", &self.key, error))?;
+        Ok(StagedBlob { name: name.clone(), file, sealer, bytes: 0 })
+    }
+
+    /// Writes the next bytes of a blob.
+    pub(crate) fn append(&self, blob: &mut StagedBlob, payload: &[u8]) -> Result<()> {
+        blob.sealer.update(payload);
+        blob.bytes += payload.len() as u64;
+        blob.file.write_all(payload).map_err(|error| failed("put", &self.key, error))
+    }
+
+    /// Seals a blob that streamed in.
+    pub(crate) fn end_blob(&mut self, blob: StagedBlob) -> Result<()> {
+        let StagedBlob { name, mut file, sealer, bytes } = blob;
+        file.write_all(&sealer.finish().0).map_err(|error| failed("put", &self.key, error))?;
+        self.finish_blob(&name, &file, bytes)
+    }
+
+    fn finish_blob(&mut self, name: &BlobName, file: &File, bytes: u64) -> Result<()> {
+        set_modified(file, self.created).map_err(|error| failed("put", &self.key, error))?;
+        self.blobs.push((name.clone(), bytes));
+        Ok(())
+    }
+
+    /// What is at the stage's place now is no longer this entry.
+    pub(crate) fn was_published(mut self) {
+        self.published = true;
+    }
+}
+
+/// A blob that is being written.
+pub(crate) struct StagedBlob {
+    name: BlobName,
+    file: File,
+    sealer: Sealer,
+    pub(crate) bytes: u64,
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if self.published {
+            return;
+        }
+        let (inner, name) = (Arc::clone(&self.inner), std::mem::take(&mut self.name));
+        // What cannot be removed now is swept with this process's directory.
+        let remove = move || _ = remove_tree(inner.session.dir(), &name);
+        // A future may be dropped on a thread that must not wait for a disk.
+        match Handle::try_current() {
+            Ok(handle) => _ = self.inner.tasks.spawn_blocking_on(remove, &handle),
+            Err(_) => remove(),
+        }
+    }
+}
