@@ -1,0 +1,31 @@
+use cache_core::Digest;
+
+use super::*;
+
+fn key() -> Key {
+    Key::from(Digest::of("k"))
+}
+
+#[tokio::test]
+async fn a_promotion_that_read_before_a_write_is_refused() {
+    let locks = KeyLocks::default();
+    let before = locks.ticket(&key());
+    let write = locks.write(&key()).await;
+    let during = locks.ticket(&key());
+    assert!(during.claim().is_none());
+    drop(write);
+    let after = locks.ticket(&key());
+    assert!(before.claim().is_none() && during.claim().is_none() && after.claim().is_some());
+}
+
+#[tokio::test]
+async fn nothing_is_kept_of_keys_that_nobody_works_on() {
+    let locks = KeyLocks::default();
+    let ticket = locks.ticket(&key());
+    let waiting = locks.clone();
+    let write = locks.write(&key()).await;
+    let queued = tokio::time::timeout(std::time::Duration::from_millis(5), waiting.write(&key())).await;
+    assert!(queued.is_err());
+    drop((ticket, write));
+    assert!(locks.map().is_empty());
+}

@@ -1,0 +1,251 @@
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cache_core::{
+    Blob, BlobName, CleanPolicy, CleanReport, Clock, CloseReport, Counters, EntryMeta, EntryRead, Error,
+    ErrorKind, FlushReport, GetOptions, Key, KeyManagement, ListOptions, Metrics, Namespace, PutEntry,
+    PutOptions, PutOutcome, Result, Store, StoreInfo, Usage, clean_by_listing, usage_by_listing,
+};
+use futures::{StreamExt, future::join_all, stream, stream::BoxStream};
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    key_lock::KeyLocks,
+    merge,
+    tier::{LayeredBuilder, Tier, info_of},
+};
+
+/// Stores as tiers, fastest first. Clones share them.
+///
+/// - **Reads** ask the tiers in order, one atomic read each. A tier that fails is passed over and
+///   counted; the read fails only if no tier could answer. What a slower tier has is copied into the
+///   faster ones as a whole entry, if their limits let it in; a copy that fails does not fail the read.
+///   A read of a range copies nothing.
+/// - **Puts** that replace an entry go to all tiers at once; streams are read once. One that fails in
+///   some tier is taken back from the others and fails. Merges and fills go to the slowest tier that has
+///   the entry, and the others drop it until the next read brings it back whole.
+/// - **Evictions** take the entry from all tiers. `contains` asks the tiers in order and promotes
+///   nothing. `flush` and `close` mean every tier.
+/// - **Listings** merge those of the tiers: the same key is one entry. They need every tier.
+///
+/// Budgets are the tiers' own. The writes of one key run one after another, and a copy into a faster
+/// tier is given up when a write of its key comes in between.
+#[derive(Clone)]
+pub struct LayeredStore(Arc<Inner>);
+
+struct Inner {
+    tiers: Vec<Tier>,
+    info: StoreInfo,
+    clock: Arc<dyn Clock>,
+    counters: Counters,
+    locks: KeyLocks,
+    /// The copies into faster tiers.
+    tasks: TaskTracker,
+    cleaning: tokio::sync::Mutex<()>,
+    closed: AtomicBool,
+}
+
+impl LayeredStore {
+    /// Begins a stack without tiers.
+    pub fn builder() -> LayeredBuilder {
+        LayeredBuilder::new()
+    }
+
+    pub(crate) fn of(tiers: Vec<Tier>, clock: Arc<dyn Clock>) -> Self {
+        let info = info_of(&tiers);
+        Self(Arc::new(Inner {
+            tiers,
+            info,
+            clock,
+            counters: Counters::default(),
+            locks: KeyLocks::default(),
+            tasks: TaskTracker::new(),
+            cleaning: tokio::sync::Mutex::default(),
+            closed: AtomicBool::new(false),
+        }))
+    }
+
+    pub(crate) fn tiers(&self) -> &[Tier] {
+        &self.0.tiers
+    }
+
+    pub(crate) fn facts(&self) -> &StoreInfo {
+        &self.0.info
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
+    pub(crate) fn locks(&self) -> &KeyLocks {
+        &self.0.locks
+    }
+
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.0.tasks
+    }
+
+    fn open_for(&self, operation: &'static str) -> Result<()> {
+        if self.0.closed.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Closed, "layered", operation));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl KeyManagement for LayeredStore {
+    async fn contains(&self, key: &Key) -> Result<bool> {
+        let answer = match self.open_for("contains") {
+            Ok(()) => self.holds(key).await,
+            Err(closed) => Err(closed),
+        };
+        self.0.counters.contains(&answer);
+        answer
+    }
+
+    async fn evict(&self, key: &Key) -> Result<()> {
+        self.open_for("evict")?;
+        self.evict_everywhere(key).await
+    }
+
+    fn list(&self, options: ListOptions) -> BoxStream<'static, Result<EntryMeta>> {
+        match self.open_for("list") {
+            Ok(()) => merge::list(&self.0.tiers, &options),
+            Err(closed) => stream::iter([Err(closed)]).boxed(),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for LayeredStore {
+    fn info(&self) -> StoreInfo {
+        self.0.info.clone()
+    }
+
+    fn metrics(&self) -> Metrics {
+        let mut metrics = self.0.counters.snapshot();
+        metrics.tiers = self.0.tiers.iter().map(|tier| (tier.name.clone(), tier.store.metrics())).collect();
+        metrics
+    }
+
+    /// Answers from the fastest tier alone.
+    fn get_now(&self, key: &Key, blob: &BlobName) -> Option<Bytes> {
+        if self.open_for("get").is_err() {
+            return None;
+        }
+        let bytes = self.0.tiers.first()?.store.get_now(key, blob)?;
+        self.0.counters.hit(bytes.len() as u64);
+        Some(bytes)
+    }
+
+    async fn get(&self, key: &Key, blob: &BlobName, options: GetOptions) -> Result<Option<Blob>> {
+        let read = match self.open_for("get") {
+            Ok(()) => self.read(key, blob, options).await,
+            Err(closed) => Err(closed),
+        };
+        self.0.counters.read(&read, Blob::len);
+        read
+    }
+
+    async fn get_entry(&self, key: &Key, options: GetOptions) -> Result<Option<EntryRead>> {
+        let read = match self.open_for("get_entry") {
+            Ok(()) => self.read_entry(key, options).await,
+            Err(closed) => Err(closed),
+        };
+        self.0.counters.read(&read, |entry| entry.meta.counted_bytes());
+        read
+    }
+
+    async fn put(&self, key: &Key, entry: PutEntry, options: PutOptions) -> Result<PutOutcome> {
+        let (entry, bytes) = entry.counted();
+        let outcome = match self.open_for("put") {
+            Ok(()) => self.write(key, entry, options).await,
+            Err(closed) => Err(closed),
+        };
+        let outcome = outcome.map_err(|error| match error.store() {
+            "" => error.at("layered", "put").with_key(key),
+            _ => error.with_key(key),
+        });
+        self.0.counters.put(&outcome, bytes.load(Ordering::Relaxed));
+        outcome
+    }
+
+    async fn meta(&self, key: &Key) -> Result<Option<EntryMeta>> {
+        self.open_for("meta")?;
+        self.known(key).await
+    }
+
+    async fn usage(&self, scope: &Namespace) -> Result<Usage> {
+        self.open_for("usage")?;
+        usage_by_listing(self, scope).await
+    }
+
+    async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
+        self.open_for("clean")?;
+        let _one_at_a_time = self.0.cleaning.lock().await;
+        let counters = &self.0.counters;
+        clean_by_listing(self, scope, policy, self.0.clock.now(), |entry| {
+            counters.eviction(entry.counted_bytes());
+        })
+        .await
+    }
+
+    async fn flush(&self) -> Result<FlushReport> {
+        let flushed = match self.open_for("flush") {
+            Ok(()) => flush_all(&self.0.tiers).await,
+            Err(closed) => Err(closed),
+        };
+        self.0.counters.flush(flushed.is_ok());
+        flushed
+    }
+
+    async fn close(&self, deadline: Option<Duration>) -> Result<CloseReport> {
+        self.0.closed.store(true, Ordering::Release);
+        self.0.tasks.close();
+        let drained = match deadline {
+            None => {
+                self.0.tasks.wait().await;
+                true
+            }
+            Some(deadline) => tokio::time::timeout(deadline, self.0.tasks.wait()).await.is_ok(),
+        };
+        let left = if drained { 0 } else { self.0.tasks.len() as u64 };
+        let closes = join_all(self.0.tiers.iter().map(|tier| tier.store.close(deadline))).await;
+        let mut reports = Vec::new();
+        for (tier, report) in self.0.tiers.iter().zip(closes) {
+            reports.push((tier.name.clone(), report.map_err(|error| tier.failed("close", error))?));
+        }
+        let mut report = CloseReport::of_tiers(reports);
+        report.left += left;
+        Ok(report)
+    }
+}
+
+/// Flushes every tier, also after one failed; the first failure is the answer.
+async fn flush_all(tiers: &[Tier]) -> Result<FlushReport> {
+    let flushes = join_all(tiers.iter().map(|tier| tier.store.flush())).await;
+    let reports: Result<Vec<_>> = tiers
+        .iter()
+        .zip(flushes)
+        .map(|(tier, report)| {
+            let report = report.map_err(|error| tier.failed("flush", error))?;
+            Ok((tier.name.clone(), report))
+        })
+        .collect();
+    reports.map(FlushReport::of_tiers)
+}
+
+impl fmt::Debug for LayeredStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LayeredStore").field("tiers", &self.0.tiers).finish_non_exhaustive()
+    }
+}

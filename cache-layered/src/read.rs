@@ -1,0 +1,186 @@
+//! The read path: tiers in order, one atomic read each, errors passed over as long as another answers.
+
+use cache_core::{Blob, BlobName, EntryMeta, EntryRead, Error, GetOptions, Key, Result};
+
+use crate::{
+    layered::LayeredStore,
+    merge::{combine, placed},
+    tier::{Tier, is_callers_fault},
+};
+
+/// What the tiers before this one said.
+#[derive(Default)]
+struct Asked {
+    answered: bool,
+    failure: Option<Error>,
+}
+
+impl Asked {
+    fn failed(&mut self, tier: &Tier, operation: &'static str, error: Error) -> Result<()> {
+        let error = tier.failed(operation, error);
+        if is_callers_fault(&error) {
+            return Err(error);
+        }
+        self.failure.get_or_insert(error);
+        Ok(())
+    }
+
+    /// No tier has it. An error only if not one of them could tell.
+    fn nowhere<T>(self, store: &LayeredStore, nothing: T) -> Result<T> {
+        match self.failure {
+            Some(error) if !self.answered => Err(error),
+            Some(_) => {
+                store.counters().degraded();
+                Ok(nothing)
+            }
+            None => Ok(nothing),
+        }
+    }
+
+    fn found(&self, store: &LayeredStore) {
+        if self.failure.is_some() {
+            store.counters().degraded();
+        }
+    }
+}
+
+impl LayeredStore {
+    pub(crate) async fn read(&self, key: &Key, name: &BlobName, options: GetOptions) -> Result<Option<Blob>> {
+        let mut asked = Asked::default();
+        let mut may_promote = options.range.is_none();
+        for (at, tier) in self.tiers().iter().enumerate() {
+            // A part is answered as a part: it does not fetch all of what it was cut from.
+            if at == 0 || !may_promote {
+                match tier.store.get(key, name, options.clone()).await {
+                    Ok(None) => asked.answered = true,
+                    Ok(found) => {
+                        asked.found(self);
+                        return Ok(found);
+                    }
+                    Err(error) => asked.failed(tier, "get", error)?,
+                }
+                continue;
+            }
+            let ticket = self.locks().ticket(key);
+            let mut entry = match tier.store.get_entry(key, GetOptions::default()).await {
+                Ok(Some(entry)) if entry.has(name) => entry,
+                Ok(_) => {
+                    asked.answered = true;
+                    continue;
+                }
+                Err(error) => {
+                    asked.failed(tier, "get", error)?;
+                    continue;
+                }
+            };
+            asked.found(self);
+            let targets = self.targets(at, &entry);
+            if targets.is_empty() {
+                return Ok(entry.take(name));
+            }
+            if let Some(copy) = share(&entry) {
+                self.promote(targets, copy, ticket).await;
+                return Ok(entry.take(name));
+            }
+            // A stream is read once: it goes to the faster tiers, and the answer comes from there.
+            self.promote(targets, entry, ticket).await;
+            for tier in self.tiers().iter().take(at + 1) {
+                if let Ok(Some(blob)) = tier.store.get(key, name, options.clone()).await {
+                    return Ok(Some(blob));
+                }
+            }
+            (asked.answered, may_promote) = (true, false);
+        }
+        asked.nowhere(self, None)
+    }
+
+    pub(crate) async fn read_entry(&self, key: &Key, options: GetOptions) -> Result<Option<EntryRead>> {
+        let mut asked = Asked::default();
+        for (at, tier) in self.tiers().iter().enumerate() {
+            let ticket = (at > 0).then(|| self.locks().ticket(key));
+            let entry = match tier.store.get_entry(key, options.clone()).await {
+                Ok(Some(entry)) => entry,
+                Ok(None) => {
+                    asked.answered = true;
+                    continue;
+                }
+                Err(error) => {
+                    asked.failed(tier, "get_entry", error)?;
+                    continue;
+                }
+            };
+            asked.found(self);
+            let targets = self.targets(at, &entry);
+            let Some(ticket) = ticket.filter(|_| !targets.is_empty()) else {
+                return Ok(Some(named(tier, entry)));
+            };
+            if let Some(copy) = share(&entry) {
+                self.promote(targets, copy, ticket).await;
+                return Ok(Some(named(tier, entry)));
+            }
+            self.promote(targets, entry, ticket).await;
+            for tier in self.tiers().iter().take(at + 1) {
+                if let Ok(Some(entry)) = tier.store.get_entry(key, options.clone()).await {
+                    return Ok(Some(named(tier, entry)));
+                }
+            }
+            asked.answered = true;
+        }
+        asked.nowhere(self, None)
+    }
+
+    pub(crate) async fn holds(&self, key: &Key) -> Result<bool> {
+        let mut asked = Asked::default();
+        for tier in self.tiers() {
+            match tier.store.contains(key).await {
+                Ok(true) => {
+                    asked.found(self);
+                    return Ok(true);
+                }
+                Ok(false) => asked.answered = true,
+                Err(error) => asked.failed(tier, "contains", error)?,
+            }
+        }
+        asked.nowhere(self, false)
+    }
+
+    pub(crate) async fn known(&self, key: &Key) -> Result<Option<EntryMeta>> {
+        let mut asked = Asked::default();
+        let mut known: Option<EntryMeta> = None;
+        for tier in self.tiers() {
+            match tier.store.meta(key).await {
+                Ok(Some(meta)) => {
+                    let meta = placed(tier, meta);
+                    known = Some(match known {
+                        Some(known) => combine(known, meta),
+                        None => meta,
+                    });
+                }
+                Ok(None) => asked.answered = true,
+                Err(error) => asked.failed(tier, "meta", error)?,
+            }
+        }
+        match known {
+            Some(meta) => {
+                asked.found(self);
+                Ok(Some(meta))
+            }
+            None => asked.nowhere(self, None),
+        }
+    }
+}
+
+fn named(tier: &Tier, mut entry: EntryRead) -> EntryRead {
+    entry.meta = placed(tier, entry.meta);
+    entry
+}
+
+/// A second read of the same bytes; none if some of them can be read only once.
+fn share(entry: &EntryRead) -> Option<EntryRead> {
+    let shared: Option<Vec<(BlobName, Blob)>> = entry
+        .blobs
+        .iter()
+        .map(|(name, blob)| Some((name.clone(), Blob::from_bytes(blob.bytes()?.clone()))))
+        .collect();
+    Some(EntryRead::new(entry.meta.clone(), shared?))
+}

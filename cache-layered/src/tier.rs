@@ -1,0 +1,118 @@
+use std::sync::Arc;
+
+use cache_core::{Clock, Error, ErrorKind, Powers, PutEntry, Result, Store, StoreInfo, SystemClock};
+
+use crate::LayeredStore;
+
+/// A named store of the stack.
+#[derive(Clone, Debug)]
+pub(crate) struct Tier {
+    pub(crate) name: Arc<str>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) info: StoreInfo,
+}
+
+impl Tier {
+    /// An error of this tier, named.
+    pub(crate) fn failed(&self, operation: &'static str, error: Error) -> Error {
+        error.at(format!("layered/{}", self.name), operation)
+    }
+
+    /// Whether the tier's limits let an entry of so many bytes in.
+    pub(crate) fn admits(&self, bytes: u64, largest_blob: u64) -> bool {
+        self.info.max_bytes.is_none_or(|max| bytes <= max) && !self.is_too_large(largest_blob)
+    }
+
+    /// Whether a blob of so many bytes is over the tier's limit.
+    pub(crate) fn is_too_large(&self, blob: u64) -> bool {
+        self.info.max_blob_bytes.is_some_and(|max| blob > max)
+    }
+}
+
+/// The largest blob whose length is known.
+pub(crate) fn largest_known(entry: &PutEntry) -> u64 {
+    entry.blobs().iter().filter_map(|(_, blob)| blob.known_len()).max().unwrap_or(0)
+}
+
+/// Whether the caller is at fault, so that no other tier would answer otherwise.
+pub(crate) fn is_callers_fault(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Invalid)
+}
+
+/// Takes the tiers of a [`LayeredStore`], fastest first.
+#[derive(Debug)]
+#[must_use]
+pub struct LayeredBuilder {
+    tiers: Vec<Tier>,
+    clock: Arc<dyn Clock>,
+}
+
+impl LayeredBuilder {
+    pub(crate) fn new() -> Self {
+        Self { tiers: Vec::new(), clock: Arc::new(SystemClock) }
+    }
+
+    /// Adds the next slower tier.
+    pub fn tier(mut self, name: impl Into<Arc<str>>, store: Arc<dyn Store>) -> Self {
+        let info = store.info();
+        self.tiers.push(Tier { name: name.into(), store, info });
+        self
+    }
+
+    /// Sets the clock that `clean` goes by.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Builds the stack.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](ErrorKind::Invalid) without tiers, or if two have the same name or none.
+    pub fn build(self) -> Result<LayeredStore> {
+        let refuse = |why: String| Err(Error::invalid(why).at("layered", "open"));
+        if self.tiers.is_empty() {
+            return refuse("a layered store has at least one tier".into());
+        }
+        for (at, tier) in self.tiers.iter().enumerate() {
+            if tier.name.is_empty() {
+                return refuse("a tier's name is empty".into());
+            }
+            if self.tiers.iter().take(at).any(|other| other.name == tier.name) {
+                return refuse(format!("two tiers are named {:?}", tier.name));
+            }
+        }
+        Ok(LayeredStore::of(self.tiers, self.clock))
+    }
+}
+
+/// What a stack of these tiers is. What it holds is at most what its tiers hold together.
+pub(crate) fn info_of(tiers: &[Tier]) -> StoreInfo {
+    let all = |of: fn(&Powers) -> bool| tiers.iter().all(|tier| of(&tier.info.powers));
+    let sum = |of: fn(&StoreInfo) -> Option<u64>| {
+        tiers.iter().map(|tier| of(&tier.info)).try_fold(0_u64, |sum, max| Some(sum.saturating_add(max?)))
+    };
+    let mut powers = Powers::default();
+    powers.durable = tiers.iter().any(|tier| tier.info.powers.durable);
+    powers.shared = powers.durable && all(|powers| powers.shared || !powers.durable);
+    powers.bounded = all(|powers| powers.bounded);
+    powers.recency = all(|powers| powers.recency);
+    powers.shared_bytes = tiers.first().is_some_and(|tier| tier.info.powers.shared_bytes);
+    powers.cross_process_merge = tiers.last().is_some_and(|tier| tier.info.powers.cross_process_merge);
+    powers.streaming = all(|powers| powers.streaming);
+    let largest_blob = tiers
+        .iter()
+        .map(|tier| tier.info.max_blob_bytes)
+        .try_fold(0_u64, |largest, max| Some(largest.max(max?)));
+    let locations: Vec<&str> = tiers
+        .iter()
+        .map(|tier| tier.info.location.as_str())
+        .filter(|location| !location.is_empty())
+        .collect();
+    StoreInfo::new("layered", locations.join(" "), powers)
+        .with_max_bytes(sum(|info| info.max_bytes))
+        .with_max_entries(sum(|info| info.max_entries))
+        .with_max_blob_bytes(largest_blob)
+        .with_tiers(tiers.iter().map(|tier| (Arc::clone(&tier.name), tier.info.clone())).collect())
+}
