@@ -1,0 +1,93 @@
+//! What a store's URL says, before any store is opened.
+
+use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
+
+use cache_core::{ByteSize, Error, Result};
+use percent_encoding::percent_decode_str;
+
+/// A scheme, a path and options, each of which has to be used up.
+#[derive(Debug)]
+pub(crate) struct StoreUrl {
+    pub(crate) scheme: String,
+    pub(crate) path: PathBuf,
+    text: String,
+    options: BTreeMap<String, String>,
+}
+
+impl StoreUrl {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let refuse = |why: String| Error::invalid(format!("store URL {text:?}: {why}"));
+        if text.contains(char::is_control) || text.trim() != text {
+            return Err(refuse("it must not have control characters or blanks around it".into()));
+        }
+        let url = url::Url::parse(text)
+            .map_err(|error| refuse(format!("{error}; write for example memory: or disk:/abs/path")))?;
+        if url.has_host() || !url.username().is_empty() || url.port().is_some() {
+            return Err(refuse("it must not have a host".into()));
+        }
+        if url.fragment().is_some() {
+            return Err(refuse("it must not have a fragment; write %23 for a #".into()));
+        }
+        let path = percent_decode_str(url.path())
+            .decode_utf8()
+            .map_err(|error| refuse("the path is not UTF-8".into()).with_source(error))?;
+        if path.contains('\0') {
+            return Err(refuse("the path must not contain NUL".into()));
+        }
+        let mut options = BTreeMap::new();
+        for (name, value) in url.query_pairs() {
+            if options.insert(name.clone().into_owned(), value.into_owned()).is_some() {
+                return Err(refuse(format!("the option {name:?} stands twice")));
+            }
+        }
+        Ok(Self {
+            scheme: url.scheme().to_owned(),
+            path: PathBuf::from(&*path),
+            text: text.to_owned(),
+            options,
+        })
+    }
+
+    pub(crate) fn refuse(&self, why: impl std::fmt::Display) -> Error {
+        Error::invalid(format!("store URL {:?}: {why}", self.text))
+    }
+
+    /// Takes an option that is a number of bytes. The outer `None`: absent. The inner: `unlimited`.
+    pub(crate) fn take_size(&mut self, name: &str) -> Result<Option<Option<u64>>> {
+        self.take(name, |text| {
+            ByteSize::from_str(text).map(ByteSize::bytes).map_err(|error| error.to_string())
+        })
+    }
+
+    /// Takes an option that is a number.
+    pub(crate) fn take_count(&mut self, name: &str) -> Result<Option<Option<u64>>> {
+        self.take(name, |text| text.parse().map_err(|_| format!("{text:?} is not a whole number")))
+    }
+
+    fn take(
+        &mut self,
+        name: &str,
+        parse: impl Fn(&str) -> std::result::Result<u64, String>,
+    ) -> Result<Option<Option<u64>>> {
+        match self.options.remove(name) {
+            None => Ok(None),
+            Some(text) if text == "unlimited" => Ok(Some(None)),
+            Some(text) => match parse(&text) {
+                Ok(value) => Ok(Some(Some(value))),
+                Err(why) => Err(self.refuse(format!("option {name}: {why}"))),
+            },
+        }
+    }
+
+    /// Refuses options that nobody took.
+    pub(crate) fn finish(&self, known: &[&str]) -> Result<()> {
+        match self.options.keys().next() {
+            None => Ok(()),
+            Some(name) => Err(self.refuse(format!(
+                "the option {name:?} is unknown; {} takes {}",
+                self.scheme,
+                known.join(", ")
+            ))),
+        }
+    }
+}
