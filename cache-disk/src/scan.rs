@@ -150,3 +150,6 @@ fn open_or_skip(root: &Root, path: &str) -> Result<Option<std::os::fd::OwnedFd>>
 fn failed(error: std::io::Error) -> Error {
     Error::from_io("disk", "list", error)
 }
+
+#[cfg(test)]
+mod tests;

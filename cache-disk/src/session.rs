@@ -150,6 +150,3 @@ pub(crate) fn remove_tree(parent: BorrowedFd<'_>, name: &str) -> Result<(), Errn
     }
     gone(unlinkat(parent, name, AtFlags::REMOVEDIR))
 }
-
-#[cfg(test)]
-mod tests;

@@ -11,6 +11,7 @@
 //! All three are on by default; `full` turns on everything there is.
 //!
 //! ```
+//! # #[cfg(feature = "memory")]
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
 //! use cache::Digest;
 //!

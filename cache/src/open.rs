@@ -63,56 +63,49 @@ pub async fn open_store(url: &str) -> Result<Arc<dyn Store>> {
 }
 
 async fn open_url(url: StoreUrl) -> Result<Arc<dyn Store>> {
-    match url.scheme.as_str() {
-        "memory" => memory(url),
-        "disk" => disk(url).await,
-        _ => Err(url.refuse("the scheme is unknown; there are memory: and disk:")),
-    }
+    if url.scheme == "memory" { memory(url) } else { disk(url).await }
 }
 
-#[cfg(feature = "memory")]
 fn memory(mut url: StoreUrl) -> Result<Arc<dyn Store>> {
-    let mut options = cache_memory::MemoryOptions::default();
-    if let Some(max) = url.take_size("max_size")? {
-        options = options.with_max_bytes(max);
-    }
-    if let Some(max) = url.take_count("max_entries")? {
-        options = options.with_max_entries(max);
-    }
-    if let Some(max) = url.take_size("max_blob")? {
-        options = options.with_max_blob_bytes(max);
-    }
+    let (max_bytes, max_entries) = (url.take_size("max_size")?, url.take_count("max_entries")?);
+    let max_blob_bytes = url.take_size("max_blob")?;
     url.finish(&["max_size", "max_entries", "max_blob"])?;
     if !url.path.as_os_str().is_empty() {
         return Err(url.refuse("memory: has no path"));
     }
-    Ok(Arc::new(cache_memory::MemoryStore::open(options)?))
+    #[cfg(feature = "memory")]
+    {
+        let mut options = cache_memory::MemoryOptions::default();
+        options.max_bytes = max_bytes.unwrap_or(options.max_bytes);
+        options.max_entries = max_entries.unwrap_or(options.max_entries);
+        options.max_blob_bytes = max_blob_bytes.unwrap_or(options.max_blob_bytes);
+        Ok(Arc::new(cache_memory::MemoryStore::open(options)?))
+    }
+    #[cfg(not(feature = "memory"))]
+    {
+        _ = (max_bytes, max_entries, max_blob_bytes);
+        Err(feature_is_off(&url, "memory"))
+    }
 }
 
-#[cfg(not(feature = "memory"))]
-fn memory(url: StoreUrl) -> Result<Arc<dyn Store>> {
-    Err(feature_is_off(&url, "memory"))
-}
-
-#[cfg(feature = "disk")]
 async fn disk(mut url: StoreUrl) -> Result<Arc<dyn Store>> {
+    let (max_bytes, max_blob_bytes) = (url.take_size("max_size")?, url.take_size("max_blob")?);
+    url.finish(&["max_size", "max_blob"])?;
     if !url.path.is_absolute() {
         return Err(url.refuse("disk: takes an absolute path, such as disk:/var/cache/build"));
     }
-    let mut options = cache_disk::DiskOptions::new(&url.path);
-    if let Some(max) = url.take_size("max_size")? {
-        options = options.with_max_bytes(max);
+    #[cfg(feature = "disk")]
+    {
+        let options = cache_disk::DiskOptions::new(&url.path)
+            .with_max_bytes(max_bytes.flatten())
+            .with_max_blob_bytes(max_blob_bytes.flatten());
+        Ok(Arc::new(cache_disk::DiskStore::open(options).await?))
     }
-    if let Some(max) = url.take_size("max_blob")? {
-        options = options.with_max_blob_bytes(max);
+    #[cfg(not(feature = "disk"))]
+    {
+        _ = (max_bytes, max_blob_bytes);
+        Err(feature_is_off(&url, "disk"))
     }
-    url.finish(&["max_size", "max_blob"])?;
-    Ok(Arc::new(cache_disk::DiskStore::open(options).await?))
-}
-
-#[cfg(not(feature = "disk"))]
-async fn disk(url: StoreUrl) -> Result<Arc<dyn Store>> {
-    Err(feature_is_off(&url, "disk"))
 }
 
 #[cfg(not(all(feature = "memory", feature = "disk")))]

@@ -5,6 +5,9 @@ use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 use cache_core::{ByteSize, Error, Result};
 use percent_encoding::percent_decode_str;
 
+/// The backends that exist, whether or not their features are on.
+const SCHEMES: [&str; 2] = ["memory", "disk"];
+
 /// A scheme, a path and options, each of which has to be used up.
 #[derive(Debug)]
 pub(crate) struct StoreUrl {
@@ -22,6 +25,9 @@ impl StoreUrl {
         }
         let url = url::Url::parse(text)
             .map_err(|error| refuse(format!("{error}; write for example memory: or disk:/abs/path")))?;
+        if !SCHEMES.contains(&url.scheme()) {
+            return Err(refuse("the scheme is unknown; there are memory: and disk:".into()));
+        }
         if url.has_host() || !url.username().is_empty() || url.port().is_some() {
             return Err(refuse("it must not have a host".into()));
         }

@@ -1,5 +1,8 @@
 //! Tiers against the conformance suite, and what only they promise.
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 mod conformance;
 mod degraded;
+mod faulty;
 mod tiers;
+mod writes;

@@ -1,0 +1,77 @@
+//! Temporaries: none are left by puts that end, fail or are dropped, and dead ones are swept.
+
+use std::{fs, path::Path, time::Duration};
+
+use bytes::Bytes;
+use cache_core::{BlobName, ByteStream, Error, KeyManagement, PutEntry, PutOptions, Store, StoreExt};
+use futures::{StreamExt, stream};
+
+use crate::{key, open};
+
+/// What lies in the temporary directories of all processes, locks aside.
+fn temporaries(dir: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for session in fs::read_dir(dir.join(".tmp")).unwrap() {
+        let session = session.unwrap();
+        if session.file_type().unwrap().is_dir() {
+            found.extend(
+                fs::read_dir(session.path()).unwrap().map(|file| format!("{:?}", file.unwrap().path())),
+            );
+        }
+    }
+    found
+}
+
+fn broken() -> ByteStream {
+    let pieces = [Ok(Bytes::from_static(b"some bytes")), Err(Error::invalid("the source broke off"))];
+    stream::iter(pieces).boxed()
+}
+
+#[tokio::test]
+async fn nothing_temporary_is_left_by_any_kind_of_put() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    for _ in 0..3 {
+        store.put_bytes(&key("a"), "v".into()).await.unwrap();
+    }
+    let entry = PutEntry::default().with_stream(BlobName::DATA, None, broken());
+    assert!(store.put(&key("a"), entry, PutOptions::default()).await.is_err());
+    let endless = PutEntry::default().with_stream(BlobName::DATA, None, stream::pending().boxed());
+    let fresh = key("b");
+    let dropped = store.put(&fresh, endless, PutOptions::default());
+    assert!(tokio::time::timeout(Duration::from_millis(50), dropped).await.is_err());
+    store.evict(&key("a")).await.unwrap();
+    store.close(None).await.unwrap();
+    assert_eq!(temporaries(dir.path()), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_a_dead_process_left_is_swept_and_what_a_living_one_has_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let living = open(dir.path()).await;
+    let entry = PutEntry::default().with_stream(BlobName::DATA, None, stream::pending().boxed());
+    let begun = key("a");
+    let put = living.put(&begun, entry, PutOptions::default());
+    tokio::pin!(put);
+    assert!(tokio::time::timeout(Duration::from_millis(50), &mut put).await.is_err());
+
+    let temp = dir.path().join(".tmp");
+    fs::create_dir_all(temp.join("dead/entry")).unwrap();
+    fs::write(temp.join("dead/entry/~data"), "half a value").unwrap();
+    fs::write(temp.join("dead.lock"), "").unwrap();
+    let next = open(dir.path()).await;
+    // The sweep runs beside the open; closing waits for it.
+    next.close(None).await.unwrap();
+    assert!(!temp.join("dead").exists() && !temp.join("dead.lock").exists());
+    assert_eq!(temporaries(dir.path()).len(), 1, "the living put's stage is still there");
+}
+
+#[tokio::test]
+async fn a_closed_store_takes_its_temporary_directory_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    store.put_bytes(&key("a"), "v".into()).await.unwrap();
+    store.close(None).await.unwrap();
+    drop(store);
+    assert_eq!(fs::read_dir(dir.path().join(".tmp")).unwrap().count(), 0);
+}

@@ -1,0 +1,157 @@
+//! The write path: through to every tier, and never two truths.
+
+use bytes::Bytes;
+use cache_core::{
+    BlobName, Digest, ErrorKind, GetOptions, Key, KeyManagement, Namespace, PutEntry, PutMode, PutOptions,
+    PutStatus, Refusal, Store, StoreExt,
+};
+use cache_memory::MemoryOptions;
+use futures::{StreamExt, stream};
+
+use crate::tiers::{Stack, key, stack, stack_with};
+
+fn name(name: &str) -> BlobName {
+    BlobName::new(name).unwrap()
+}
+
+#[tokio::test]
+async fn a_put_reaches_every_tier_and_says_so() {
+    let Stack { fast, slow, store } = stack();
+    let outcome = store.put_bytes(&key("a"), "v".into()).await.unwrap();
+    let tiers: Vec<_> = outcome.tiers.iter().map(|(name, status)| (&**name, *status)).collect();
+    assert_eq!(tiers, [("fast", PutStatus::Stored), ("slow", PutStatus::Stored)]);
+    assert!(fast.contains(&key("a")).await.unwrap() && slow.contains(&key("a")).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_put_that_one_tier_fails_is_an_error_and_not_counted() {
+    let Stack { fast, slow, store } = stack();
+    store.put_bytes(&key("a"), "old".into()).await.unwrap();
+    slow.fail_puts();
+    let error = store.put_bytes(&key("a"), "new".into()).await.unwrap_err();
+    assert_eq!((error.kind(), error.store()), (ErrorKind::NoSpace, "layered/slow"));
+    assert!(!fast.contains(&key("a")).await.unwrap(), "the fast tier must not show what the slow one lacks");
+    let found = store.get_bytes(&key("a"), &BlobName::DATA).await.unwrap();
+    assert_eq!(found.unwrap(), "old", "the older value is intact");
+    assert_eq!((store.metrics().puts, store.metrics().put_errors), (1, 1));
+}
+
+#[tokio::test]
+async fn a_stream_is_read_once_and_reaches_every_tier() {
+    let Stack { fast, slow, store } = stack();
+    let pieces = stream::iter((0..50_u8).map(|n| Ok(Bytes::from(vec![n; 1000])))).boxed();
+    let entry = PutEntry::data("first").with_stream(name("log"), None, pieces);
+    store.put(&key("a"), entry, PutOptions::default()).await.unwrap();
+    for tier in [&fast, &slow] {
+        assert_eq!(tier.get_bytes(&key("a"), &name("log")).await.unwrap().unwrap().len(), 50_000);
+        assert_eq!(tier.get_bytes(&key("a"), &BlobName::DATA).await.unwrap().unwrap(), "first");
+    }
+    assert_eq!(store.metrics().bytes_in, 50_005);
+}
+
+#[tokio::test]
+async fn a_stream_that_the_fast_tier_refuses_still_reaches_the_slow_one() {
+    let fast = MemoryOptions::unlimited().with_max_bytes(10_000);
+    let Stack { fast, slow, store } = stack_with(fast, MemoryOptions::unlimited());
+    store.put_bytes(&key("a"), "old".into()).await.unwrap();
+    let pieces = stream::iter((0..50_u8).map(|n| Ok(Bytes::from(vec![n; 1000])))).boxed();
+    let entry = PutEntry::default().with_stream(BlobName::DATA, None, pieces);
+    let outcome = store.put(&key("a"), entry, PutOptions::default()).await.unwrap();
+    assert!(outcome.is_stored());
+    assert_eq!(outcome.tiers.first().unwrap().1, PutStatus::Refused(Refusal::OverBudget));
+    assert!(!fast.contains(&key("a")).await.unwrap(), "no older value is left in the tier that refused");
+    assert_eq!(slow.get_bytes(&key("a"), &BlobName::DATA).await.unwrap().unwrap().len(), 50_000);
+}
+
+#[tokio::test]
+async fn a_blob_over_the_limit_of_one_tier_goes_to_the_others() {
+    let fast = MemoryOptions::unlimited().with_max_blob_bytes(5);
+    let Stack { fast, slow, store } = stack_with(fast, MemoryOptions::unlimited());
+    store.put_bytes(&key("a"), "old".into()).await.unwrap();
+    let outcome = store.put_bytes(&key("a"), "longer".into()).await.unwrap();
+    assert_eq!(outcome.tiers.first().unwrap().1, PutStatus::Refused(Refusal::PassedOver));
+    assert!(!fast.contains(&key("a")).await.unwrap());
+    assert!(slow.contains(&key("a")).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_merge_never_leaves_half_an_entry_in_a_faster_tier() {
+    let Stack { fast, slow, store } = stack();
+    let both = PutEntry::data("out").with(name("stdout"), "text");
+    store.put(&key("a"), both, PutOptions::default()).await.unwrap();
+    fast.evict(&key("a")).await.unwrap();
+    let added = PutEntry::default().with(name("exit_code"), "0");
+    store.put(&key("a"), added, PutOptions::mode(PutMode::Merge)).await.unwrap();
+    let entry = store.get_entry(&key("a"), GetOptions::default()).await.unwrap().unwrap();
+    assert_eq!(entry.blobs.len(), 3);
+    let promoted = fast.get_entry(&key("a"), GetOptions::default()).await.unwrap().unwrap();
+    assert_eq!(promoted.blobs.len(), 3);
+    assert_eq!(slow.meta(&key("a")).await.unwrap().unwrap().blobs.len(), 3);
+}
+
+#[tokio::test]
+async fn a_merge_finds_the_entry_where_only_the_fast_tier_has_it() {
+    let slow = MemoryOptions::unlimited().with_max_bytes(5);
+    let Stack { store, .. } = stack_with(MemoryOptions::unlimited(), slow);
+    store.put_bytes(&key("a"), "longer than five".into()).await.unwrap();
+    let added = PutEntry::default().with(name("b"), "b");
+    store.put(&key("a"), added, PutOptions::mode(PutMode::Merge)).await.unwrap();
+    let entry = store.get_entry(&key("a"), GetOptions::default()).await.unwrap().unwrap();
+    assert_eq!(entry.blobs.len(), 2);
+}
+
+#[tokio::test]
+async fn an_eviction_takes_the_entry_from_every_tier_also_after_a_failure() {
+    let Stack { fast, slow, store } = stack();
+    store.put_bytes(&key("a"), "v".into()).await.unwrap();
+    fast.fail(ErrorKind::Unavailable);
+    assert_eq!(store.evict(&key("a")).await.unwrap_err().store(), "layered/fast");
+    assert!(!slow.contains(&key("a")).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_promotion_does_not_bring_back_what_was_evicted_meanwhile() {
+    let Stack { fast, slow, store } = stack();
+    slow.put_bytes(&key("a"), "v".into()).await.unwrap();
+    let held = slow.hold_reads();
+    let reader = {
+        let store = store.clone();
+        tokio::task::JoinSet::from_iter([async move { store.get_bytes(&key("a"), &BlobName::DATA).await }])
+    };
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    store.evict(&key("a")).await.unwrap();
+    held.notify_one();
+    let read = reader.join_all().await.pop().unwrap().unwrap();
+    assert_eq!(read.unwrap(), "v", "the read began before the eviction");
+    assert!(!fast.contains(&key("a")).await.unwrap() && !slow.contains(&key("a")).await.unwrap());
+}
+
+#[tokio::test]
+async fn concurrent_puts_of_a_key_leave_the_same_value_in_every_tier() {
+    let Stack { fast, slow, store } = stack();
+    for round in 0..50_u8 {
+        let puts = (0..8_u8).map(|n| {
+            let store = store.clone();
+            async move { store.put_bytes(&key("a"), vec![round, n].into()).await.unwrap() }
+        });
+        tokio::task::JoinSet::from_iter(puts).join_all().await;
+        let of = |tier: std::sync::Arc<crate::faulty::Faulty>| async move {
+            tier.get_bytes(&key("a"), &BlobName::DATA).await.unwrap()
+        };
+        assert_eq!(of(fast.clone()).await, of(slow.clone()).await);
+    }
+}
+
+#[tokio::test]
+async fn twenty_small_puts_over_a_tiny_fast_tier_are_all_found() {
+    let fast = MemoryOptions::unlimited().with_max_bytes(300);
+    let Stack { store, .. } = stack_with(fast, MemoryOptions::unlimited());
+    let keys: Vec<Key> = (0..20_u8).map(|n| Key::from(Digest::of([n]))).collect();
+    for key in &keys {
+        store.put_bytes(key, vec![1; 100].into()).await.unwrap();
+    }
+    for key in &keys {
+        assert!(store.get_bytes(key, &BlobName::DATA).await.unwrap().is_some());
+    }
+    assert_eq!(store.usage(&Namespace::root()).await.unwrap().entries, 20);
+}

@@ -1,0 +1,32 @@
+//! A scheme whose feature is off says so by name.
+
+#[cfg(not(feature = "memory"))]
+#[tokio::test]
+async fn memory_without_its_feature_is_refused_by_name() {
+    let error = cache::open("memory:").await.unwrap_err();
+    assert!(error.to_string().contains("the feature `memory` of the cache crate is off"), "{error}");
+}
+
+#[cfg(not(feature = "disk"))]
+#[tokio::test]
+async fn disk_without_its_feature_is_refused_by_name() {
+    let error = cache::open("disk:/nowhere").await.unwrap_err();
+    assert!(error.to_string().contains("the feature `disk` of the cache crate is off"), "{error}");
+}
+
+#[cfg(all(feature = "memory", not(feature = "layered")))]
+#[tokio::test]
+async fn tiers_without_their_feature_are_refused_by_name() {
+    let error = cache::open_tiers(["memory:", "memory:"]).await.unwrap_err();
+    assert!(error.to_string().contains("the feature `layered`"), "{error}");
+}
+
+#[cfg(feature = "memory")]
+#[tokio::test]
+async fn one_backend_alone_works() {
+    use cache::Digest;
+
+    let cache = cache::open("memory:").await.unwrap();
+    cache.put(Digest::of("k"), "v").await.unwrap();
+    assert_eq!(cache.get(Digest::of("k")).await.unwrap().unwrap(), "v");
+}
