@@ -1,0 +1,119 @@
+use cache::BlobName;
+use clap::{Args, Parser, Subcommand};
+
+use crate::{cmd, failure::Failure};
+
+/// A cache for artifacts named by a digest.
+///
+/// Exit code 0: a hit, or done. 1: a miss. 2: an error, told in one line on standard error.
+#[derive(Debug, Parser)]
+#[command(name = "cache", version, arg_required_else_help = false)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) shared: Shared,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serves the cache to build tools over HTTP.
+    Serve(With<cmd::serve::Args>),
+    /// Stores a file under its own SHA-256 and prints the digest.
+    Put(With<cmd::put::Args>),
+    /// Writes an artifact to standard output or to a file.
+    Get(With<cmd::get::Args>),
+    /// Lists entries: digest, size in bytes, namespace.
+    Ls(With<cmd::ls::Args>),
+    /// Tells what is known of an entry.
+    Stat(With<cmd::stat::Args>),
+    /// Removes an entry; one that is not there is fine.
+    Rm(With<cmd::rm::Args>),
+    /// Removes entries by age, then the least recently used ones until the rest fits.
+    Clean(With<cmd::clean::Args>),
+    /// Tells how much a namespace and all below it hold.
+    Usage(With<cmd::usage::Args>),
+    /// Prints the whole digest that a short one stands for.
+    Expand(With<cmd::expand::Args>),
+}
+
+/// The options of one verb, and those that stand before or after any verb.
+#[derive(Debug, Args)]
+pub(crate) struct With<A: Args> {
+    #[command(flatten)]
+    pub(crate) own: A,
+    #[command(flatten)]
+    pub(crate) shared: Shared,
+}
+
+/// Options that stand before or after the verb.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Shared {
+    /// A store, such as `disk:/var/cache/artifacts?max_size=50GB`. Repeat it for tiers, fastest first.
+    ///
+    /// Without it the environment's CACHE_STORE counts, URLs separated by white space; without that
+    /// 256 MB of memory over the user's cache directory.
+    #[arg(long, value_name = "URL")]
+    pub(crate) store: Vec<String>,
+    /// A part of the namespace to work in. Repeat it to nest.
+    #[arg(long, value_name = "PART")]
+    pub(crate) namespace: Vec<String>,
+    /// The blob to put or to get [default: data].
+    ///
+    /// A put with this option leaves the entry's other blobs alone.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) blob: Option<BlobName>,
+    /// Answers in JSON, one object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Shared {
+    /// These options, which stood before the verb, and those that stood after it.
+    pub(crate) fn and(mut self, after: Self) -> Result<Self, Failure> {
+        if self.blob.is_some() && after.blob.is_some() {
+            return Err(Failure::because("--blob is given twice"));
+        }
+        self.store.extend(after.store);
+        self.namespace.extend(after.namespace);
+        self.blob = self.blob.or(after.blob);
+        self.json |= after.json;
+        Ok(self)
+    }
+
+    /// Refuses `--blob` where a verb works on whole entries.
+    pub(crate) fn without_blob(&self, verb: &str) -> Result<(), Failure> {
+        match self.blob {
+            Some(_) => Err(Failure::because(format!("{verb} takes no --blob: it works on whole entries"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses `--json` where a verb has nothing to say in it.
+    pub(crate) fn without_json(&self, verb: &str) -> Result<(), Failure> {
+        if self.json { Err(Failure::because(format!("{verb} takes no --json"))) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_before_and_after_the_verb_add_up() {
+        let before =
+            Shared { store: vec!["memory:".into()], namespace: vec!["a".into()], ..Shared::default() };
+        let after =
+            Shared { store: vec!["disk:/x".into()], namespace: vec!["b".into()], ..Shared::default() };
+        let both = before.and(after).unwrap();
+        assert_eq!(both.store, ["memory:", "disk:/x"]);
+        assert_eq!(both.namespace, ["a", "b"]);
+    }
+}

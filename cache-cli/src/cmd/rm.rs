@@ -1,0 +1,19 @@
+use cache::KeyRef;
+
+use crate::{Outcome, args::Shared, failure::Failure, stores::with_cache};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The entry's digest, or its first 4 digits or more.
+    #[arg(value_name = "DIGEST")]
+    digest: KeyRef,
+}
+
+pub(crate) async fn run(args: Args, shared: &Shared) -> Result<Outcome, Failure> {
+    shared.without_blob("rm")?;
+    with_cache(shared, async |cache| {
+        cache.evict(args.digest).await?;
+        Ok(Outcome::Done)
+    })
+    .await
+}

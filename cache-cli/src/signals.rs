@@ -1,0 +1,14 @@
+use std::io;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Done when the process is asked to end, by the user or by whoever manages it.
+pub(crate) fn ended() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,11 @@
+//! The binary as a user runs it: every test starts it in directories of its own.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+
+mod bad_input;
+mod damage;
+mod directory;
+mod listing;
+mod pipe;
+mod round_trip;
+mod sandbox;
+mod serve;
