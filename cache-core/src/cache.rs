@@ -2,6 +2,7 @@
 
 mod entry;
 mod handle;
+mod upkeep;
 
 pub use entry::EntryHandle;
 pub use handle::Cache;

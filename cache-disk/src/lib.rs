@@ -35,6 +35,7 @@ mod evict;
 mod options;
 mod pending;
 mod publish;
+mod put;
 mod read;
 mod root;
 mod scan;

@@ -28,5 +28,6 @@
 mod engine;
 mod memory;
 mod options;
+mod put;
 
 pub use {memory::MemoryStore, options::MemoryOptions};

@@ -1,10 +1,5 @@
 //! The disk store against the conformance suite, and what only it promises.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::cast_possible_truncation,
-    reason = "a test may fail"
-)]
+#![expect(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a test may fail")]
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,6 @@
 //! Stores opened by URL: what works, and what is refused by name.
 #![cfg(feature = "full")]
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use cache::{Cache, Digest, ErrorKind, PutStatus};
 

@@ -1,0 +1,103 @@
+//! The write path: collect what streams in under a reservation, then make it visible in one step.
+
+use bytes::BytesMut;
+use cache_core::{
+    Error, ErrorKind, Key, PutBlob, PutEntry, PutMode, PutOptions, PutOutcome, Refusal, Result,
+};
+use futures::TryStreamExt;
+
+use crate::{
+    MemoryStore,
+    engine::{Evicted, Held},
+};
+
+impl MemoryStore {
+    /// What a refused put leaves: nothing under its key, unless it was a fill.
+    fn refuse(&self, key: &Key, mode: PutMode, reason: Refusal) -> PutOutcome {
+        if mode != PutMode::Fill {
+            self.engine().remove(key);
+        }
+        PutOutcome::refused(reason)
+    }
+
+    pub(crate) async fn put_entry(
+        &self,
+        key: &Key,
+        entry: PutEntry,
+        options: PutOptions,
+    ) -> Result<(PutOutcome, u64)> {
+        let limits = &self.0.options;
+        entry.check(limits.max_blob_bytes)?;
+        if limits.max_bytes == Some(0) {
+            return Ok((self.refuse(key, options.mode, Refusal::Disabled), 0));
+        }
+        let mut reservation = Reservation { store: self, key, bytes: 0 };
+        let now = self.0.clock.now();
+        let created = options.created.unwrap_or(now);
+        let mut blobs = Vec::new();
+        for (name, blob) in entry.into_blobs() {
+            let bytes = match blob {
+                PutBlob::Bytes(bytes) => bytes,
+                blob @ PutBlob::Stream { .. } => {
+                    let mut stream = blob.into_checked_stream(&name, limits.max_blob_bytes);
+                    let mut collected = BytesMut::new();
+                    while let Some(piece) = stream.try_next().await? {
+                        if let Err(reason) = reservation.grow(piece.len() as u64) {
+                            return Ok((self.refuse(key, options.mode, reason), 0));
+                        }
+                        collected.extend_from_slice(&piece);
+                    }
+                    collected.freeze()
+                }
+            };
+            blobs.push((name, Held { bytes, created }));
+        }
+        let total = blobs.iter().map(|(_, held)| held.bytes.len() as u64).sum();
+        let mut evicted = Evicted::new();
+        let put = {
+            let mut engine = self.engine();
+            engine.release(std::mem::take(&mut reservation.bytes));
+            // A put that began before `close` must not bring anything back after it.
+            if self.is_closed() {
+                return Err(Error::new(ErrorKind::Closed, "memory", "put"));
+            }
+            engine.put(key, blobs, options.mode, now, &mut evicted)
+        };
+        self.count_evicted(evicted);
+        Ok(match put {
+            Ok(()) => (PutOutcome::stored(), total),
+            Err(reason) => (PutOutcome::refused(reason), 0),
+        })
+    }
+}
+
+/// Bytes of a stream on their way in; given back when dropped.
+struct Reservation<'a> {
+    store: &'a MemoryStore,
+    key: &'a Key,
+    bytes: u64,
+}
+
+impl Reservation<'_> {
+    fn grow(&mut self, by: u64) -> Result<(), Refusal> {
+        if self.store.0.options.max_bytes.is_some_and(|max| self.bytes.saturating_add(by) > max) {
+            return Err(Refusal::OverBudget);
+        }
+        let mut evicted = Evicted::new();
+        let granted = self.store.engine().reserve(by, self.key, &mut evicted);
+        self.store.count_evicted(evicted);
+        if !granted {
+            return Err(Refusal::NoRoom);
+        }
+        self.bytes += by;
+        Ok(())
+    }
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.store.engine().release(self.bytes);
+        }
+    }
+}
