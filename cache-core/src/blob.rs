@@ -97,6 +97,20 @@ impl Blob {
         }
     }
 
+    /// Has `tell` called if a stream ends in damage, so that it can be counted.
+    #[must_use]
+    pub fn on_damage(mut self, tell: impl Fn() + Send + 'static) -> Self {
+        if let Body::Stream(stream) = self.body {
+            let watched = stream.inspect_err(move |error| {
+                if error.kind() == ErrorKind::Corrupt {
+                    tell();
+                }
+            });
+            self.body = Body::Stream(watched.boxed());
+        }
+        self
+    }
+
     /// All bytes in hand, at most `cap` of them. Nothing is allocated by the length that a store
     /// claims.
     ///

@@ -8,7 +8,7 @@ use crate::{Error, Result};
 ///
 /// The text is trimmed and case does not matter. `KB`, `MB`, `GB`, `TB` are powers of 1000, `KiB`,
 /// `MiB`, `GiB`, `TiB` powers of 1024, `B` or a bare integer are bytes. A number with a unit may have
-/// a fraction. Anything else is refused.
+/// a fraction. Anything else is refused. [`Display`](fmt::Display) rounds to one decimal.
 ///
 /// ```
 /// use cache_core::ByteSize;
@@ -47,6 +47,9 @@ impl FromStr for ByteSize {
         let split = trimmed.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(trimmed.len());
         let (number, unit) = trimmed.split_at(split);
         let unit = unit.trim_start();
+        if trimmed.starts_with('-') {
+            return Err(refuse("it is negative"));
+        }
         if !matches!(unit, "" | "b" | "kb" | "mb" | "gb" | "tb" | "kib" | "mib" | "gib" | "tib") {
             return Err(refuse("the unit is unknown"));
         }
@@ -66,14 +69,19 @@ impl FromStr for ByteSize {
         parse_size::Config::new()
             .with_decimal()
             .parse_size(format!("{number}{unit}"))
-            .map(Self)
             .map_err(|error| refuse("the number is out of range").with_source(error))
+            .and_then(|bytes| match bytes {
+                0 if number.contains(|c: char| !matches!(c, '0' | '.')) => {
+                    Err(refuse("it is less than one byte"))
+                }
+                bytes => Ok(Self(bytes)),
+            })
     }
 }
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+        const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
         if self.0 < 1024 {
             return f.pad(&format!("{} B", self.0));
         }
@@ -120,7 +128,11 @@ impl<'de> Deserialize<'de> for ByteSize {
                 text.parse().map_err(E::custom)
             }
         }
-        deserializer.deserialize_any(Visitor)
+        if deserializer.is_human_readable() {
+            deserializer.deserialize_any(Visitor)
+        } else {
+            deserializer.deserialize_u64(Visitor)
+        }
     }
 }
 

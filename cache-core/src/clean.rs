@@ -49,13 +49,13 @@ impl CleanPolicy {
         };
         let (mut victims, mut rest): (Vec<_>, Vec<_>) = entries.into_iter().partition(outdated);
         if let Some(max) = self.max_bytes {
-            let mut held: u64 = rest.iter().map(EntryMeta::counted_bytes).sum();
+            let mut held = rest.iter().map(EntryMeta::counted_bytes).fold(0, u64::saturating_add);
             rest.sort_by(|a, b| (a.recency(), &a.key).cmp(&(b.recency(), &b.key)));
             for entry in rest {
                 if held <= max {
                     break;
                 }
-                held -= entry.counted_bytes();
+                held = held.saturating_sub(entry.counted_bytes());
                 victims.push(entry);
             }
         }
@@ -81,7 +81,7 @@ impl CleanReport {
     /// Counts one entry that stays.
     pub fn keep(&mut self, bytes: u64) {
         self.kept_entries += 1;
-        self.kept_bytes += bytes;
+        self.kept_bytes = self.kept_bytes.saturating_add(bytes);
     }
 
     /// Moves one entry from the kept to the evicted.
@@ -89,7 +89,7 @@ impl CleanReport {
         self.kept_entries = self.kept_entries.saturating_sub(1);
         self.kept_bytes = self.kept_bytes.saturating_sub(bytes);
         self.evicted_entries += 1;
-        self.evicted_bytes += bytes;
+        self.evicted_bytes = self.evicted_bytes.saturating_add(bytes);
     }
 }
 

@@ -104,11 +104,10 @@ impl FromStr for Digest {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        if text.len() != Self::DIGITS {
-            let digits = text.chars().count();
-            return Err(Error::invalid(format!("a digest has 64 hex digits, this text has {digits}")));
-        }
         check_digits(text)?;
+        if text.len() != Self::DIGITS {
+            return Err(Error::invalid(format!("a digest has 64 hex digits, this text has {}", text.len())));
+        }
         let mut bytes = [0; 32];
         const_hex::decode_to_slice(text, &mut bytes)
             .map_err(|error| Error::invalid("not a digest").with_source(error))?;

@@ -47,7 +47,7 @@ impl EntryMeta {
     #[must_use]
     pub fn with_blobs(mut self, mut blobs: Vec<BlobMeta>) -> Self {
         blobs.sort_by(|a, b| a.name.cmp(&b.name));
-        self.bytes = Some(blobs.iter().map(|blob| blob.bytes).sum());
+        self.bytes = Some(blobs.iter().map(|blob| blob.bytes).fold(0, u64::saturating_add));
         self.created = blobs.iter().filter_map(|blob| blob.created).min();
         self.modified = blobs.iter().filter_map(|blob| blob.created).max();
         self.blobs = blobs;

@@ -234,7 +234,7 @@ impl SealedIndex {
     /// [`Corrupt`](ErrorKind::Corrupt) if a block is damaged or short.
     pub fn verify(&self, first: u64, run: &[u8]) -> Result<()> {
         for (index, block) in run.chunks(BLOCK_BYTES).enumerate() {
-            let at = first + index as u64;
+            let at = first.saturating_add(index as u64);
             let expected_len = self.payload_len.saturating_sub(at.saturating_mul(BLOCK)).min(BLOCK);
             let sum = usize::try_from(at)
                 .ok()

@@ -219,6 +219,12 @@ impl Error {
         self.0.key.as_ref()
     }
 
+    /// What is said beyond the kind.
+    #[must_use]
+    pub fn detail(&self) -> Option<&str> {
+        self.0.detail.as_deref()
+    }
+
     /// The candidates, if the kind is [`Ambiguous`](ErrorKind::Ambiguous).
     #[must_use]
     pub fn ambiguity(&self) -> Option<Ambiguity> {

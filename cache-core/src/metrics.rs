@@ -190,7 +190,7 @@ impl Metrics {
     /// Reads that were answered: hits and misses.
     #[must_use]
     pub fn lookups(&self) -> u64 {
-        self.hits + self.misses
+        self.hits.saturating_add(self.misses)
     }
 
     /// The share of lookups that hit, 0 to 1; 0 without lookups.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FlushReport {
-    /// Whether everything accepted before the flush now survives a crash; `false` on volatile stores.
+    /// Whether everything that the store accepted before the flush now survives a crash; `false` on
+    /// volatile stores. Of a stack: whether that holds in some tier, for what that tier accepted, which the
+    /// outcome of each put tells.
     pub durable: bool,
     /// How many entries this flush made durable, where the store counts them.
     pub entries: u64,
@@ -56,6 +58,6 @@ impl CloseReport {
     /// What the tiers left.
     #[must_use]
     pub fn of_tiers(tiers: Vec<(Arc<str>, CloseReport)>) -> Self {
-        Self { left: tiers.iter().map(|(_, report)| report.left).sum(), tiers }
+        Self { left: tiers.iter().map(|(_, report)| report.left).fold(0, u64::saturating_add), tiers }
     }
 }

@@ -29,9 +29,13 @@ pub(crate) async fn resolve<S: Store + ?Sized>(
     digest: KeyRef,
     operation: &'static str,
 ) -> Result<Option<Key>> {
+    let full = |digest| Ok(Some(Key::new(namespace.clone(), digest)));
     let prefix = match digest {
-        KeyRef::Digest(digest) => return Ok(Some(Key::new(namespace.clone(), digest))),
-        KeyRef::Prefix(prefix) => prefix,
+        KeyRef::Digest(digest) => return full(digest),
+        KeyRef::Prefix(prefix) => match prefix.as_digest() {
+            Some(digest) => return full(digest),
+            None => prefix,
+        },
     };
     match candidates(store, namespace, prefix).await? {
         (Some(first), Some(second)) => {

@@ -109,7 +109,7 @@ pub trait Store: KeyManagement {
     ///
     /// # Cancel safety
     ///
-    /// Reads only.
+    /// The entry stays as it is. A stack may go on copying it into a faster tier.
     async fn get(&self, key: &Key, blob: &BlobName, options: GetOptions) -> Result<Option<Blob>>;
 
     /// Reads all blobs of one version of the entry. A range is ignored.

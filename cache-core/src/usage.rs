@@ -18,8 +18,8 @@ impl Usage {
     /// Adds one entry.
     pub fn add(&mut self, bytes: u64, stored_bytes: u64) {
         self.entries += 1;
-        self.bytes += bytes;
-        self.stored_bytes += stored_bytes;
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.stored_bytes = self.stored_bytes.saturating_add(stored_bytes);
     }
 }
 

@@ -30,20 +30,20 @@ impl KeyLocks {
 
     fn watch(&self, key: &Key) -> Watch {
         let slot = Arc::clone(self.map().entry(key.clone()).or_default());
-        Watch { locks: self.clone(), key: key.clone(), slot }
+        Watch { locks: self.clone(), key: key.clone(), slot: Some(slot) }
     }
 
     /// Waits for this key's turn to write.
     pub(crate) async fn write(&self, key: &Key) -> WriteGuard {
         let watch = self.watch(key);
-        let lock = Arc::clone(&watch.slot.lock).lock_owned().await;
+        let lock = watch.lock().lock_owned().await;
         WriteGuard { watch, _lock: lock }
     }
 
     /// Taken before a value is read that may be promoted.
     pub(crate) fn ticket(&self, key: &Key) -> Ticket {
         let watch = self.watch(key);
-        let writes = watch.slot.writes.load(Ordering::Acquire);
+        let writes = watch.writes();
         Ticket { watch, writes }
     }
 }
@@ -53,14 +53,26 @@ impl KeyLocks {
 struct Watch {
     locks: KeyLocks,
     key: Key,
-    slot: Arc<Slot>,
+    slot: Option<Arc<Slot>>,
+}
+
+impl Watch {
+    fn lock(&self) -> Arc<tokio::sync::Mutex<()>> {
+        self.slot.as_ref().map(|slot| Arc::clone(&slot.lock)).unwrap_or_default()
+    }
+
+    fn writes(&self) -> u64 {
+        self.slot.as_ref().map_or(0, |slot| slot.writes.load(Ordering::Acquire))
+    }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
         let mut map = self.locks.map();
-        // The map's and this one: new ones are only made under the map's lock.
-        if Arc::strong_count(&self.slot) == 2 {
+        // Given back under the map's lock, under which alone new ones are made: so the last one to go is
+        // seen to be the last.
+        self.slot = None;
+        if map.get(&self.key).is_some_and(|slot| Arc::strong_count(slot) == 1) {
             map.remove(&self.key);
         }
     }
@@ -76,7 +88,9 @@ pub(crate) struct WriteGuard {
 impl Drop for WriteGuard {
     fn drop(&mut self) {
         // Before the lock is given back, so that whoever gets it next sees the write.
-        self.watch.slot.writes.fetch_add(1, Ordering::AcqRel);
+        if let Some(slot) = &self.watch.slot {
+            slot.writes.fetch_add(1, Ordering::AcqRel);
+        }
     }
 }
 
@@ -91,8 +105,8 @@ impl Ticket {
     /// The right to promote; `None` if a write came in between or is under way, or if another
     /// promotion of the key is.
     pub(crate) fn claim(&self) -> Option<OwnedMutexGuard<()>> {
-        let lock = Arc::clone(&self.watch.slot.lock).try_lock_owned().ok()?;
-        (self.watch.slot.writes.load(Ordering::Acquire) == self.writes).then_some(lock)
+        let lock = self.watch.lock().try_lock_owned().ok()?;
+        (self.watch.writes() == self.writes).then_some(lock)
     }
 }
 

@@ -14,7 +14,13 @@ use cache_core::{
     ErrorKind, FlushReport, GetOptions, Key, KeyManagement, ListOptions, Metrics, Namespace, PutEntry,
     PutOptions, PutOutcome, Result, Store, StoreInfo, Usage, clean_by_listing, usage_by_listing,
 };
-use futures::{StreamExt, future::join_all, stream, stream::BoxStream};
+use futures::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, join_all},
+    stream,
+    stream::BoxStream,
+};
+use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -29,15 +35,17 @@ use crate::{
 ///   counted; the read fails only if no tier could answer. What a slower tier has is copied into the
 ///   faster ones as a whole entry, if their limits let it in; a copy that fails does not fail the read.
 ///   A read of a range copies nothing.
-/// - **Puts** that replace an entry go to all tiers at once; streams are read once. One that fails in
-///   some tier is taken back from the others and fails. Merges and fills go to the slowest tier that has
-///   the entry, and the others drop it until the next read brings it back whole.
-/// - **Evictions** take the entry from all tiers. `contains` asks the tiers in order and promotes
-///   nothing. `flush` and `close` mean every tier.
+/// - **Puts** that replace an entry go to every tier, fastest first. One that fails leaves the older value:
+///   slower tiers are not touched, faster ones drop what they took. Streams are read once. Merges and fills
+///   go to the slowest tier that has the entry; faster ones drop it until the next read brings it back
+///   whole, slower ones get a copy of the whole.
+/// - **Evictions** take the entry from all tiers. `contains` and `meta` ask the tiers in order, promote
+///   nothing, and fail rather than guess if a tier cannot tell. `flush` and `close` mean every tier.
 /// - **Listings** merge those of the tiers: the same key is one entry. They need every tier.
 ///
-/// Budgets are the tiers' own. The writes of one key run one after another, and a copy into a faster
-/// tier is given up when a write of its key comes in between.
+/// Budgets are the tiers' own. The writes of one key run one after another and, once they have begun to
+/// change a tier, to their end, also if their futures are dropped; a merge that streams is the exception.
+/// A copy into a faster tier is given up when a write of its key comes in between.
 #[derive(Clone)]
 pub struct LayeredStore(Arc<Inner>);
 
@@ -89,8 +97,21 @@ impl LayeredStore {
         &self.0.locks
     }
 
-    pub(crate) fn tasks(&self) -> &TaskTracker {
-        &self.0.tasks
+    /// Runs work that has begun to change a tier to its end, although its caller may not wait for it: what
+    /// a store does on a blocking thread must not land after the key's turn was given back.
+    pub(crate) fn to_its_end<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T>> {
+        let Ok(handle) = Handle::try_current() else { return work.boxed() };
+        let task = self.0.tasks.spawn_on(work, &handle);
+        async move {
+            task.await.unwrap_or_else(|error| {
+                Err(Error::new(ErrorKind::Internal, "layered", operation).with_source(error))
+            })
+        }
+        .boxed()
     }
 
     fn open_for(&self, operation: &'static str) -> Result<()> {
@@ -211,23 +232,31 @@ impl Store for LayeredStore {
     async fn close(&self, deadline: Option<Duration>) -> Result<CloseReport> {
         self.0.closed.store(true, Ordering::Release);
         self.0.tasks.close();
-        let drained = match deadline {
-            None => {
-                self.0.tasks.wait().await;
-                true
-            }
-            Some(deadline) => tokio::time::timeout(deadline, self.0.tasks.wait()).await.is_ok(),
-        };
-        let left = if drained { 0 } else { self.0.tasks.len() as u64 };
+        let (left, deadline) = drain(&self.0.tasks, deadline).await;
         let closes = join_all(self.0.tiers.iter().map(|tier| tier.store.close(deadline))).await;
         let mut reports = Vec::new();
         for (tier, report) in self.0.tiers.iter().zip(closes) {
             reports.push((tier.name.clone(), report.map_err(|error| tier.failed("close", error))?));
         }
         let mut report = CloseReport::of_tiers(reports);
-        report.left += left;
+        report.left = report.left.saturating_add(left);
         Ok(report)
     }
+}
+
+/// Waits for `tasks` until `deadline` has passed: how many are left, and what is left of the time.
+async fn drain(tasks: &TaskTracker, deadline: Option<Duration>) -> (u64, Option<Duration>) {
+    if tasks.is_empty() || Handle::try_current().is_err() {
+        return (tasks.len() as u64, deadline);
+    }
+    let Some(deadline) = deadline else {
+        tasks.wait().await;
+        return (0, None);
+    };
+    let begun = tokio::time::Instant::now();
+    let drained = tokio::time::timeout(deadline, tasks.wait()).await.is_ok();
+    let left = if drained { 0 } else { tasks.len() as u64 };
+    (left, Some(deadline.saturating_sub(begun.elapsed())))
 }
 
 /// Flushes every tier, also after one failed; the first failure is the answer.

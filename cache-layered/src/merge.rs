@@ -7,13 +7,14 @@ use crate::tier::Tier;
 
 /// Adds what a slower tier knows of the same entry.
 pub(crate) fn combine(mut known: EntryMeta, slower: EntryMeta) -> EntryMeta {
-    if known.bytes.is_none() {
+    // A copy in a faster tier has one time for all blobs; the slower tier has each blob's own.
+    if slower.bytes.is_some() {
         known.bytes = slower.bytes;
         known.blobs = slower.blobs;
     }
     known.stored_bytes = known.stored_bytes.saturating_add(slower.stored_bytes);
-    known.created = known.created.or(slower.created);
-    known.modified = known.modified.or(slower.modified);
+    known.created = slower.created.or(known.created);
+    known.modified = slower.modified.or(known.modified);
     known.last_accessed = known.last_accessed.max(slower.last_accessed);
     known.access_count = known.access_count.max(slower.access_count);
     known.places.extend(slower.places);

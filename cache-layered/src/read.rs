@@ -1,6 +1,6 @@
 //! The read path: tiers in order, one atomic read each, errors passed over as long as another answers.
 
-use cache_core::{Blob, BlobName, EntryMeta, EntryRead, Error, GetOptions, Key, Result};
+use cache_core::{Blob, BlobName, EntryMeta, EntryRead, Error, ErrorKind, GetOptions, Key, Result};
 
 use crate::{
     layered::LayeredStore,
@@ -13,6 +13,7 @@ use crate::{
 struct Asked {
     answered: bool,
     failure: Option<Error>,
+    corrupt: Option<Error>,
 }
 
 impl Asked {
@@ -21,24 +22,31 @@ impl Asked {
         if is_callers_fault(&error) {
             return Err(error);
         }
-        self.failure.get_or_insert(error);
+        match error.kind() {
+            ErrorKind::Corrupt => _ = self.corrupt.get_or_insert(error),
+            _ => _ = self.failure.get_or_insert(error),
+        }
         Ok(())
     }
 
-    /// No tier has it. An error only if not one of them could tell.
-    fn nowhere<T>(self, store: &LayeredStore, nothing: T) -> Result<T> {
-        match self.failure {
-            Some(error) if !self.answered => Err(error),
-            Some(_) => {
+    /// No tier has it. An error if what there was is damaged, or if not one tier could tell.
+    fn nowhere<T>(self, store: &LayeredStore) -> Result<Option<T>> {
+        match (self.corrupt, self.failure) {
+            (Some(corrupt), _) => Err(corrupt),
+            (None, Some(error)) if !self.answered => Err(error),
+            (None, Some(_)) => {
                 store.counters().degraded();
-                Ok(nothing)
+                Ok(None)
             }
-            None => Ok(nothing),
+            (None, None) => Ok(None),
         }
     }
 
     fn found(&self, store: &LayeredStore) {
-        if self.failure.is_some() {
+        if self.corrupt.is_some() {
+            store.counters().corrupt();
+        }
+        if self.corrupt.is_some() || self.failure.is_some() {
             store.counters().degraded();
         }
     }
@@ -85,13 +93,15 @@ impl LayeredStore {
             // A stream is read once: it goes to the faster tiers, and the answer comes from there.
             self.promote(targets, entry, ticket).await;
             for tier in self.tiers().iter().take(at + 1) {
-                if let Ok(Some(blob)) = tier.store.get(key, name, options.clone()).await {
-                    return Ok(Some(blob));
+                match tier.store.get(key, name, options.clone()).await {
+                    Ok(None) => asked.answered = true,
+                    Ok(found) => return Ok(found),
+                    Err(error) => asked.failed(tier, "get", error)?,
                 }
             }
-            (asked.answered, may_promote) = (true, false);
+            may_promote = false;
         }
-        asked.nowhere(self, None)
+        asked.nowhere(self)
     }
 
     pub(crate) async fn read_entry(&self, key: &Key, options: GetOptions) -> Result<Option<EntryRead>> {
@@ -120,15 +130,18 @@ impl LayeredStore {
             }
             self.promote(targets, entry, ticket).await;
             for tier in self.tiers().iter().take(at + 1) {
-                if let Ok(Some(entry)) = tier.store.get_entry(key, options.clone()).await {
-                    return Ok(Some(named(tier, entry)));
+                match tier.store.get_entry(key, options.clone()).await {
+                    Ok(None) => asked.answered = true,
+                    Ok(Some(entry)) => return Ok(Some(named(tier, entry))),
+                    Err(error) => asked.failed(tier, "get_entry", error)?,
                 }
             }
-            asked.answered = true;
         }
-        asked.nowhere(self, None)
+        asked.nowhere(self)
     }
 
+    /// Whether any tier has the entry. A tier that cannot tell is an error unless another one has it:
+    /// never `false` instead.
     pub(crate) async fn holds(&self, key: &Key) -> Result<bool> {
         let mut asked = Asked::default();
         for tier in self.tiers() {
@@ -137,13 +150,14 @@ impl LayeredStore {
                     asked.found(self);
                     return Ok(true);
                 }
-                Ok(false) => asked.answered = true,
+                Ok(false) => {}
                 Err(error) => asked.failed(tier, "contains", error)?,
             }
         }
-        asked.nowhere(self, false)
+        asked.failure.or(asked.corrupt).map_or(Ok(false), Err)
     }
 
+    /// What the tiers know of the entry together; as [`holds`](Self::holds).
     pub(crate) async fn known(&self, key: &Key) -> Result<Option<EntryMeta>> {
         let mut asked = Asked::default();
         let mut known: Option<EntryMeta> = None;
@@ -156,17 +170,15 @@ impl LayeredStore {
                         None => meta,
                     });
                 }
-                Ok(None) => asked.answered = true,
+                Ok(None) => {}
                 Err(error) => asked.failed(tier, "meta", error)?,
             }
         }
-        match known {
-            Some(meta) => {
-                asked.found(self);
-                Ok(Some(meta))
-            }
-            None => asked.nowhere(self, None),
+        if known.is_some() {
+            asked.found(self);
+            return Ok(known);
         }
+        asked.failure.or(asked.corrupt).map_or(Ok(None), Err)
     }
 }
 

@@ -15,7 +15,20 @@ pub(crate) struct Tier {
 impl Tier {
     /// An error of this tier, named.
     pub(crate) fn failed(&self, operation: &'static str, error: Error) -> Error {
-        error.at(format!("layered/{}", self.name), operation)
+        match error.store().strip_prefix("layered/") {
+            // A tier of a stack that is a tier itself.
+            Some(inner) => {
+                let name = format!("layered/{}/{inner}", self.name);
+                error.at(name, operation)
+            }
+            None => error.at(format!("layered/{}", self.name), operation),
+        }
+    }
+
+    fn is_same_place(&self, other: &Self) -> bool {
+        let same_location = !self.info.location.is_empty()
+            && (&self.info.kind, &self.info.location) == (&other.info.kind, &other.info.location);
+        same_location || Arc::ptr_eq(&self.store, &other.store)
     }
 
     /// Whether the tier's limits let an entry of so many bytes in.
@@ -81,6 +94,10 @@ impl LayeredBuilder {
             }
             if self.tiers.iter().take(at).any(|other| other.name == tier.name) {
                 return refuse(format!("two tiers are named {:?}", tier.name));
+            }
+            // Each write would be done and undone in the same place.
+            if self.tiers.iter().take(at).any(|other| other.is_same_place(tier)) {
+                return refuse(format!("tier {:?} is another tier's store", tier.name));
             }
         }
         Ok(LayeredStore::of(self.tiers, self.clock))

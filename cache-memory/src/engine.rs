@@ -111,18 +111,23 @@ impl Engine {
         self.max_bytes.map_or(u64::MAX, |max| max.saturating_sub(self.bytes.saturating_add(self.reserved)))
     }
 
-    /// Evicts until there is room for `bytes` more, other entries before `last`.
-    fn make_room(&mut self, bytes: u64, last: &Key, evicted: &mut Evicted) -> bool {
+    /// Evicts until there is room for `bytes` more, but never the entry of `spared`. If that cannot be,
+    /// nothing goes.
+    fn make_room(&mut self, bytes: u64, spared: &Key, evicted: &mut Evicted) -> bool {
+        let fixed = self.entries.get(spared).map_or(0, |slot| slot.bytes).saturating_add(self.reserved);
+        if self.max_bytes.is_some_and(|max| max.saturating_sub(fixed) < bytes) {
+            return false;
+        }
         while self.room() < bytes {
-            let victim =
-                self.recency.values().find(|key| *key != last).or_else(|| self.recency.values().next());
-            let Some(victim) = victim.cloned() else { return false };
+            let Some(victim) = self.recency.values().find(|key| *key != spared).cloned() else {
+                return false;
+            };
             evicted.extend(self.remove(&victim));
         }
         true
     }
 
-    /// Reserves bytes of a stream that comes in for `key`. The older value of `key` goes last.
+    /// Reserves bytes of a stream that comes in for `key`, whose older value stays: the stream may fail yet.
     pub(crate) fn reserve(&mut self, bytes: u64, key: &Key, evicted: &mut Evicted) -> bool {
         let granted = self.make_room(bytes, key, evicted);
         if granted {

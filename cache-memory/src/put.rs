@@ -1,6 +1,6 @@
 //! The write path: collect what streams in under a reservation, then make it visible in one step.
 
-use bytes::BytesMut;
+use bytes::Bytes;
 use cache_core::{
     Error, ErrorKind, Key, PutBlob, PutEntry, PutMode, PutOptions, PutOutcome, Refusal, Result,
 };
@@ -28,8 +28,13 @@ impl MemoryStore {
     ) -> Result<(PutOutcome, u64)> {
         let limits = &self.0.options;
         entry.check(limits.max_blob_bytes)?;
-        if limits.max_bytes == Some(0) {
-            return Ok((self.refuse(key, options.mode, Refusal::Disabled), 0));
+        let refusal = match (limits.max_bytes, entry.known_bytes()) {
+            (Some(0), _) => Some(Refusal::Disabled),
+            (Some(max), Some(bytes)) if bytes > max => Some(Refusal::OverBudget),
+            _ => None,
+        };
+        if let Some(reason) = refusal {
+            return Ok((self.refuse(key, options.mode, reason), 0));
         }
         let mut reservation = Reservation { store: self, key, bytes: 0 };
         let now = self.0.clock.now();
@@ -40,14 +45,15 @@ impl MemoryStore {
                 PutBlob::Bytes(bytes) => bytes,
                 blob @ PutBlob::Stream { .. } => {
                     let mut stream = blob.into_checked_stream(&name, limits.max_blob_bytes);
-                    let mut collected = BytesMut::new();
+                    let mut collected = Vec::new();
                     while let Some(piece) = stream.try_next().await? {
                         if let Err(reason) = reservation.grow(piece.len() as u64) {
                             return Ok((self.refuse(key, options.mode, reason), 0));
                         }
                         collected.extend_from_slice(&piece);
                     }
-                    collected.freeze()
+                    // Without the spare room that the vector grew: what is held is what is counted.
+                    Bytes::from(collected.into_boxed_slice())
                 }
             };
             blobs.push((name, Held { bytes, created }));

@@ -39,12 +39,20 @@ pub async fn open(url: &str) -> Result<Cache> {
 ///
 /// As [`open`].
 pub async fn open_tiers<U: AsRef<str>>(urls: impl IntoIterator<Item = U>) -> Result<Cache> {
-    let urls: Vec<StoreUrl> =
-        urls.into_iter().map(|url| StoreUrl::parse(url.as_ref())).collect::<Result<_>>()?;
+    // All are read before any is opened: a typo in the last one leaves nothing behind.
+    let plans: Vec<Plan> = urls.into_iter().map(|url| Plan::read(url.as_ref())).collect::<Result<_>>()?;
+    if plans.is_empty() {
+        return Err(Error::invalid("no store URL is given"));
+    }
+    #[cfg(not(feature = "layered"))]
+    if plans.len() > 1 {
+        let detail =
+            "several store URLs need the feature `layered` of the cache crate, which is off in this build";
+        return Err(Error::invalid(detail));
+    }
     let mut tiers = Vec::new();
-    for url in urls {
-        let kind = url.scheme.clone();
-        tiers.push((kind, open_url(url).await?));
+    for plan in plans {
+        tiers.push((plan.kind(), plan.open().await?));
     }
     stack(tiers).map(Cache::new)
 }
@@ -59,52 +67,81 @@ pub async fn open_tiers<U: AsRef<str>>(urls: impl IntoIterator<Item = U>) -> Res
 ///
 /// As [`open`].
 pub async fn open_store(url: &str) -> Result<Arc<dyn Store>> {
-    open_url(StoreUrl::parse(url)?).await
+    Plan::read(url)?.open().await
 }
 
-async fn open_url(url: StoreUrl) -> Result<Arc<dyn Store>> {
-    if url.scheme == "memory" { memory(url) } else { disk(url).await }
-}
-
-fn memory(mut url: StoreUrl) -> Result<Arc<dyn Store>> {
-    let (max_bytes, max_entries) = (url.take_size("max_size")?, url.take_count("max_entries")?);
-    let max_blob_bytes = url.take_size("max_blob")?;
-    url.finish(&["max_size", "max_entries", "max_blob"])?;
-    if !url.path.as_os_str().is_empty() {
-        return Err(url.refuse("memory: has no path"));
-    }
+/// A store that a URL asks for, and nothing is opened yet.
+enum Plan {
     #[cfg(feature = "memory")]
-    {
-        let mut options = cache_memory::MemoryOptions::default();
-        options.max_bytes = max_bytes.unwrap_or(options.max_bytes);
-        options.max_entries = max_entries.unwrap_or(options.max_entries);
-        options.max_blob_bytes = max_blob_bytes.unwrap_or(options.max_blob_bytes);
-        Ok(Arc::new(cache_memory::MemoryStore::open(options)?))
-    }
-    #[cfg(not(feature = "memory"))]
-    {
-        _ = (max_bytes, max_entries, max_blob_bytes);
-        Err(feature_is_off(&url, "memory"))
-    }
+    Memory(cache_memory::MemoryOptions),
+    #[cfg(feature = "disk")]
+    Disk(cache_disk::DiskOptions),
 }
 
-async fn disk(mut url: StoreUrl) -> Result<Arc<dyn Store>> {
-    let (max_bytes, max_blob_bytes) = (url.take_size("max_size")?, url.take_size("max_blob")?);
-    url.finish(&["max_size", "max_blob"])?;
-    if !url.path.is_absolute() {
-        return Err(url.refuse("disk: takes an absolute path, such as disk:/var/cache/build"));
+impl Plan {
+    fn read(text: &str) -> Result<Self> {
+        let url = StoreUrl::parse(text)?;
+        if url.scheme == "memory" { Self::memory(url) } else { Self::disk(url) }
     }
-    #[cfg(feature = "disk")]
-    {
-        let options = cache_disk::DiskOptions::new(&url.path)
-            .with_max_bytes(max_bytes.flatten())
-            .with_max_blob_bytes(max_blob_bytes.flatten());
-        Ok(Arc::new(cache_disk::DiskStore::open(options).await?))
+
+    fn memory(mut url: StoreUrl) -> Result<Self> {
+        let (max_bytes, max_entries) = (url.take_size("max_size")?, url.take_count("max_entries")?);
+        let max_blob_bytes = url.take_size("max_blob")?;
+        url.finish(&["max_size", "max_entries", "max_blob"])?;
+        if !url.path.as_os_str().is_empty() {
+            return Err(url.refuse("memory: has no path"));
+        }
+        #[cfg(feature = "memory")]
+        {
+            let mut options = cache_memory::MemoryOptions::default();
+            options.max_bytes = max_bytes.unwrap_or(options.max_bytes);
+            options.max_entries = max_entries.unwrap_or(options.max_entries);
+            options.max_blob_bytes = max_blob_bytes.unwrap_or(options.max_blob_bytes);
+            Ok(Self::Memory(options))
+        }
+        #[cfg(not(feature = "memory"))]
+        {
+            _ = (max_bytes, max_entries, max_blob_bytes);
+            Err(feature_is_off(&url, "memory"))
+        }
     }
-    #[cfg(not(feature = "disk"))]
-    {
-        _ = (max_bytes, max_blob_bytes);
-        Err(feature_is_off(&url, "disk"))
+
+    fn disk(mut url: StoreUrl) -> Result<Self> {
+        let (max_bytes, max_blob_bytes) = (url.take_size("max_size")?, url.take_size("max_blob")?);
+        url.finish(&["max_size", "max_blob"])?;
+        if !url.path.is_absolute() || url.path.parent().is_none() {
+            return Err(url.refuse("disk: takes an absolute path, such as disk:/var/cache/build"));
+        }
+        #[cfg(feature = "disk")]
+        {
+            let options = cache_disk::DiskOptions::new(&url.path)
+                .with_max_bytes(max_bytes.flatten())
+                .with_max_blob_bytes(max_blob_bytes.flatten());
+            Ok(Self::Disk(options))
+        }
+        #[cfg(not(feature = "disk"))]
+        {
+            _ = (max_bytes, max_blob_bytes);
+            Err(feature_is_off(&url, "disk"))
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match *self {
+            #[cfg(feature = "memory")]
+            Self::Memory(_) => "memory",
+            #[cfg(feature = "disk")]
+            Self::Disk(_) => "disk",
+        }
+    }
+
+    async fn open(self) -> Result<Arc<dyn Store>> {
+        match self {
+            #[cfg(feature = "memory")]
+            Self::Memory(options) => Ok(Arc::new(cache_memory::MemoryStore::open(options)?)),
+            #[cfg(feature = "disk")]
+            Self::Disk(options) => Ok(Arc::new(cache_disk::DiskStore::open(options).await?)),
+        }
     }
 }
 
@@ -113,21 +150,16 @@ fn feature_is_off(url: &StoreUrl, feature: &str) -> Error {
     url.refuse(format!("the feature `{feature}` of the cache crate is off in this build"))
 }
 
-fn stack(mut tiers: Vec<(String, Arc<dyn Store>)>) -> Result<Arc<dyn Store>> {
-    match tiers.len() {
-        0 => Err(Error::invalid("no store URL is given")),
-        1 => tiers.pop().map(|(_, store)| store).ok_or_else(|| Error::invalid("no store URL is given")),
-        _ => layered(tiers),
-    }
-}
-
 #[cfg(feature = "layered")]
-fn layered(tiers: Vec<(String, Arc<dyn Store>)>) -> Result<Arc<dyn Store>> {
+fn stack(mut tiers: Vec<(&'static str, Arc<dyn Store>)>) -> Result<Arc<dyn Store>> {
+    if tiers.len() == 1 {
+        return only(&mut tiers);
+    }
     let mut builder = cache_layered::LayeredStore::builder();
-    let mut seen: Vec<String> = Vec::new();
+    let mut seen: Vec<&str> = Vec::new();
     for (kind, store) in tiers {
         let same = seen.iter().filter(|other| **other == kind).count();
-        let name = if same == 0 { kind.clone() } else { format!("{kind}-{}", same + 1) };
+        let name = if same == 0 { kind.to_owned() } else { format!("{kind}-{}", same + 1) };
         builder = builder.tier(name, store);
         seen.push(kind);
     }
@@ -135,8 +167,10 @@ fn layered(tiers: Vec<(String, Arc<dyn Store>)>) -> Result<Arc<dyn Store>> {
 }
 
 #[cfg(not(feature = "layered"))]
-fn layered(_tiers: Vec<(String, Arc<dyn Store>)>) -> Result<Arc<dyn Store>> {
-    Err(Error::invalid(
-        "several store URLs need the feature `layered` of the cache crate, which is off in this build",
-    ))
+fn stack(mut tiers: Vec<(&'static str, Arc<dyn Store>)>) -> Result<Arc<dyn Store>> {
+    only(&mut tiers)
+}
+
+fn only(tiers: &mut Vec<(&'static str, Arc<dyn Store>)>) -> Result<Arc<dyn Store>> {
+    tiers.pop().map(|(_, store)| store).ok_or_else(|| Error::invalid("no store URL is given"))
 }

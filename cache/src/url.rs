@@ -34,24 +34,14 @@ impl StoreUrl {
         if url.fragment().is_some() {
             return Err(refuse("it must not have a fragment; write %23 for a #".into()));
         }
-        let path = percent_decode_str(url.path())
-            .decode_utf8()
-            .map_err(|error| refuse("the path is not UTF-8".into()).with_source(error))?;
-        if path.contains('\0') {
-            return Err(refuse("the path must not contain NUL".into()));
-        }
+        let path = path_of(text).map_err(|why| refuse(why.into()))?;
         let mut options = BTreeMap::new();
         for (name, value) in url.query_pairs() {
             if options.insert(name.clone().into_owned(), value.into_owned()).is_some() {
                 return Err(refuse(format!("the option {name:?} stands twice")));
             }
         }
-        Ok(Self {
-            scheme: url.scheme().to_owned(),
-            path: PathBuf::from(&*path),
-            text: text.to_owned(),
-            options,
-        })
+        Ok(Self { scheme: url.scheme().to_owned(), path, text: text.to_owned(), options })
     }
 
     pub(crate) fn refuse(&self, why: impl std::fmt::Display) -> Error {
@@ -61,7 +51,8 @@ impl StoreUrl {
     /// Takes an option that is a number of bytes. The outer `None`: absent. The inner: `unlimited`.
     pub(crate) fn take_size(&mut self, name: &str) -> Result<Option<Option<u64>>> {
         self.take(name, |text| {
-            ByteSize::from_str(text).map(ByteSize::bytes).map_err(|error| error.to_string())
+            let size = ByteSize::from_str(text).map(ByteSize::bytes);
+            size.map_err(|error| error.detail().unwrap_or("not a size").to_owned())
         })
     }
 
@@ -77,7 +68,7 @@ impl StoreUrl {
     ) -> Result<Option<Option<u64>>> {
         match self.options.remove(name) {
             None => Ok(None),
-            Some(text) if text == "unlimited" => Ok(Some(None)),
+            Some(text) if text.eq_ignore_ascii_case("unlimited") => Ok(Some(None)),
             Some(text) => match parse(&text) {
                 Ok(value) => Ok(Some(Some(value))),
                 Err(why) => Err(self.refuse(format!("option {name}: {why}"))),
@@ -96,4 +87,29 @@ impl StoreUrl {
             ))),
         }
     }
+}
+
+/// The path, taken from the text itself: a URL's path is rewritten where it has dot segments, and a
+/// directory must be the one that was written.
+fn path_of(text: &str) -> std::result::Result<PathBuf, &'static str> {
+    let (_, rest) = text.split_once(':').unwrap_or_default();
+    let end = rest.find(['?', '#']).unwrap_or(rest.len());
+    let raw = rest.get(..end).unwrap_or_default();
+    // An empty host, as in disk:///path.
+    let raw = raw.strip_prefix("//").unwrap_or(raw);
+    let mut parts = Vec::new();
+    for part in raw.split('/') {
+        let mut escapes = part.split('%').skip(1).map(|rest| rest.get(..2).unwrap_or_default());
+        if escapes.any(|digits| digits.len() != 2 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit())) {
+            return Err("a % in the path is not followed by two hex digits; write %25 for a %");
+        }
+        let part = percent_decode_str(part).decode_utf8().map_err(|_| "the path is not UTF-8")?;
+        match &*part {
+            "." | ".." => return Err("the path must not have dot segments"),
+            part if part.contains('\0') => return Err("the path must not contain NUL"),
+            part if part.contains('/') => return Err("the path must not have an encoded /"),
+            _ => parts.push(part),
+        }
+    }
+    Ok(PathBuf::from(parts.join("/")))
 }

@@ -134,7 +134,9 @@ impl Cache {
     ) -> Result<Option<Blob>> {
         let read = self.find(digest.into(), blob, options).await;
         self.counters.read(&read, Blob::len);
-        self.soften(read)
+        let counters = Arc::clone(&self.counters);
+        let counted = read.map(|found| found.map(|blob| blob.on_damage(move || counters.corrupt())));
+        self.soften(counted)
     }
 
     async fn find(&self, digest: KeyRef, blob: &BlobName, options: GetOptions) -> Result<Option<Blob>> {

@@ -14,7 +14,7 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// As [`StoreExt::expand`](crate::StoreExt::expand); [`Invalid`](ErrorKind::Invalid) if it is too short.
+    /// As [`StoreExt::expand`](crate::StoreExt::expand); [`Invalid`](crate::ErrorKind::Invalid) if it is too short.
     ///
     /// # Cancel safety
     ///
@@ -56,7 +56,7 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// [`Invalid`](ErrorKind::Invalid) if the namespace grows too long.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the namespace grows too long.
     pub fn list(&self, mut options: ListOptions) -> Result<BoxStream<'static, Result<EntryMeta>>> {
         options.namespace = self.address().join(&options.namespace)?;
         Ok(self.store().list(options))

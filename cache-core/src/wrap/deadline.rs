@@ -40,9 +40,10 @@ impl<S: Store> Deadline<S> {
         key: &Key,
         work: impl Future<Output = Result<T>> + Send,
     ) -> Result<T> {
-        within(self.deadline, operation, work).await.map_err(|error| match error.key() {
-            Some(_) => error,
-            None => error.with_key(key),
+        within(self.deadline, operation, work).await.map_err(|error| {
+            let error =
+                if error.store().is_empty() { error.at(self.inner.info().kind, operation) } else { error };
+            if error.key().is_none() { error.with_key(key) } else { error }
         })
     }
 }
@@ -53,12 +54,12 @@ async fn within<T>(
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
     if Handle::try_current().is_err() {
-        let error = Error::new(ErrorKind::Unsupported, "deadline", operation);
+        let error = Error::new(ErrorKind::Unsupported, "", operation);
         return Err(error.with_detail("this runs only inside a tokio runtime"));
     }
     match timeout(deadline, work).await {
         Ok(answer) => answer,
-        Err(elapsed) => Err(Error::new(ErrorKind::Timeout, "deadline", operation)
+        Err(elapsed) => Err(Error::new(ErrorKind::Timeout, "", operation)
             .with_detail(format!("no answer within {deadline:?}"))
             .with_source(elapsed)),
     }

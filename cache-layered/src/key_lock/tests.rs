@@ -29,3 +29,16 @@ async fn nothing_is_kept_of_keys_that_nobody_works_on() {
     drop((ticket, write));
     assert!(locks.map().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_kept_of_keys_whose_watchers_leave_together() {
+    let locks = KeyLocks::default();
+    for n in 0..20_000_u32 {
+        let key = Key::from(Digest::of(n.to_le_bytes()));
+        let watchers = [locks.ticket(&key), locks.ticket(&key)];
+        tokio::task::JoinSet::from_iter(watchers.map(|watcher| async move { drop(watcher) }))
+            .join_all()
+            .await;
+    }
+    assert!(locks.map().is_empty());
+}

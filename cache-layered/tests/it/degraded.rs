@@ -39,8 +39,22 @@ async fn a_failing_slow_tier_does_not_hide_a_hit_and_turns_the_rest_into_misses(
     slow.fail(ErrorKind::Unavailable);
     assert!(store.get_bytes(&key("a"), &BlobName::DATA).await.unwrap().is_some());
     assert!(store.get_bytes(&key("absent"), &BlobName::DATA).await.unwrap().is_none());
-    assert!(!store.contains(&key("absent")).await.unwrap());
-    assert_eq!(store.metrics().degraded, 2);
+    assert_eq!(store.metrics().degraded, 1);
+    // Existence is not guessed: the slow tier may have it.
+    assert!(store.contains(&key("a")).await.unwrap());
+    assert_eq!(store.contains(&key("absent")).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(store.meta(&key("absent")).await.unwrap_err().store(), "layered/slow");
+}
+
+#[tokio::test]
+async fn damage_that_no_tier_can_heal_is_a_miss_for_the_handle_unless_asked() {
+    let Stack { slow, store, .. } = stack();
+    slow.fail(ErrorKind::Corrupt);
+    let cache = cache_core::Cache::new(Arc::new(store));
+    assert_eq!(cache.get(key("a").digest).await.unwrap(), None);
+    assert_eq!((cache.metrics().corrupt, cache.metrics().misses), (1, 1));
+    let asking = cache.report_corruption();
+    assert_eq!(asking.get(key("a").digest).await.unwrap_err().kind(), ErrorKind::Corrupt);
 }
 
 #[tokio::test]

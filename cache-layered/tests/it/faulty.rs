@@ -24,6 +24,7 @@ pub(crate) struct Faulty {
     inner: MemoryStore,
     failing: Mutex<Option<ErrorKind>>,
     failing_puts: AtomicBool,
+    put_delay: Mutex<Duration>,
     reads: AtomicUsize,
     gate: Mutex<Option<Arc<Notify>>>,
 }
@@ -34,6 +35,7 @@ impl Faulty {
             inner: MemoryStore::open(options).unwrap(),
             failing: Mutex::default(),
             failing_puts: AtomicBool::default(),
+            put_delay: Mutex::default(),
             reads: AtomicUsize::default(),
             gate: Mutex::default(),
         })
@@ -47,6 +49,11 @@ impl Faulty {
     /// Every put fails from now on.
     pub(crate) fn fail_puts(&self) {
         self.failing_puts.store(true, Ordering::Relaxed);
+    }
+
+    /// Every put takes so long from now on.
+    pub(crate) fn slow_puts(&self, delay: Duration) {
+        *self.put_delay.lock().unwrap() = delay;
     }
 
     /// A read of a whole entry is answered only after this was notified.
@@ -127,6 +134,10 @@ impl Store for Faulty {
         self.check("put")?;
         if self.failing_puts.load(Ordering::Relaxed) {
             return Err(Error::new(ErrorKind::NoSpace, "faulty", "put"));
+        }
+        let delay = *self.put_delay.lock().unwrap();
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
         }
         self.inner.put(key, entry, options).await
     }

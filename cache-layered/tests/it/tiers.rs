@@ -166,14 +166,16 @@ async fn a_listed_entry_names_every_tier_that_holds_it() {
 }
 
 #[test]
-fn tiers_without_a_name_or_with_the_same_are_refused() {
+fn tiers_without_a_name_or_twice_the_same_are_refused() {
     let tier = || Faulty::new(MemoryOptions::unlimited());
     let refused = [
         LayeredStore::builder(),
         LayeredStore::builder().tier("", tier()),
         LayeredStore::builder().tier("a", tier()).tier("a", tier()),
     ];
-    for builder in refused {
+    let twice = tier();
+    let same = LayeredStore::builder().tier("a", twice.clone()).tier("b", twice);
+    for builder in refused.into_iter().chain([same]) {
         assert_eq!(builder.build().unwrap_err().kind(), ErrorKind::Invalid);
     }
 }

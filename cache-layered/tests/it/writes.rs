@@ -1,5 +1,7 @@
 //! The write path: through to every tier, and never two truths.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use cache_core::{
     BlobName, Digest, ErrorKind, GetOptions, Key, KeyManagement, Namespace, PutEntry, PutMode, PutOptions,
@@ -118,7 +120,7 @@ async fn a_promotion_does_not_bring_back_what_was_evicted_meanwhile() {
         let store = store.clone();
         tokio::task::JoinSet::from_iter([async move { store.get_bytes(&key("a"), &BlobName::DATA).await }])
     };
-    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
     store.evict(&key("a")).await.unwrap();
     held.notify_one();
     let read = reader.join_all().await.pop().unwrap().unwrap();
@@ -140,6 +142,132 @@ async fn concurrent_puts_of_a_key_leave_the_same_value_in_every_tier() {
         };
         assert_eq!(of(fast.clone()).await, of(slow.clone()).await);
     }
+}
+
+#[tokio::test]
+async fn a_failing_fast_tier_leaves_the_older_value_of_the_slow_one() {
+    let Stack { fast, slow, store } = stack();
+    store.put_bytes(&key("a"), "old".into()).await.unwrap();
+    fast.evict(&key("a")).await.unwrap();
+    fast.fail_puts();
+    assert_eq!(store.put_bytes(&key("a"), "new".into()).await.unwrap_err().store(), "layered/fast");
+    let streamed =
+        PutEntry::default().with_stream(BlobName::DATA, None, stream::iter([Ok("new".into())]).boxed());
+    let failed = store.put(&key("a"), streamed, PutOptions::default()).await.unwrap_err();
+    assert_eq!((failed.kind(), failed.store()), (ErrorKind::NoSpace, "layered/fast"));
+    assert_eq!(slow.get_bytes(&key("a"), &BlobName::DATA).await.unwrap().unwrap(), "old");
+}
+
+#[tokio::test]
+async fn a_streamed_put_that_the_slow_tier_fails_is_taken_back_from_the_fast_one() {
+    let Stack { fast, slow, store } = stack();
+    store.put_bytes(&key("a"), "old".into()).await.unwrap();
+    slow.fail_puts();
+    let streamed =
+        PutEntry::default().with_stream(BlobName::DATA, None, stream::iter([Ok("new".into())]).boxed());
+    let failed = store.put(&key("a"), streamed, PutOptions::default()).await.unwrap_err();
+    assert_eq!((failed.kind(), failed.store()), (ErrorKind::NoSpace, "layered/slow"));
+    assert!(!fast.contains(&key("a")).await.unwrap());
+    assert_eq!(store.get_bytes(&key("a"), &BlobName::DATA).await.unwrap().unwrap(), "old");
+}
+
+#[tokio::test]
+async fn a_put_that_is_dropped_midway_reaches_every_tier_or_none() {
+    for millis in [0, 1, 2, 4, 8] {
+        let Stack { fast, slow, store } = stack();
+        store.put_bytes(&key("a"), "old".into()).await.unwrap();
+        slow.slow_puts(Duration::from_millis(3));
+        let a = key("a");
+        let put = store.put_bytes(&a, "new".into());
+        _ = tokio::time::timeout(Duration::from_millis(millis), put).await;
+        // Whoever comes next waits for the write that goes on.
+        store
+            .put(&a, PutEntry::default().with(name("b"), "b"), PutOptions::mode(PutMode::Merge))
+            .await
+            .unwrap();
+        let of = store.get_bytes(&a, &BlobName::DATA).await.unwrap();
+        assert_eq!(of, slow.get_bytes(&a, &BlobName::DATA).await.unwrap());
+        assert_eq!(of, fast.get_bytes(&a, &BlobName::DATA).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_stalls_holds_up_nobody_and_leaves_nothing() {
+    let Stack { fast, slow, store } = stack();
+    store.put_bytes(&key("a"), "old".into()).await.unwrap();
+    let a = key("a");
+    let stalled = stream::iter([Ok(Bytes::from_static(b"begun"))]).chain(stream::pending()).boxed();
+    let entry = PutEntry::default().with_stream(BlobName::DATA, None, stalled);
+    {
+        let put = store.put(&a, entry, PutOptions::default());
+        tokio::pin!(put);
+        assert!(tokio::time::timeout(Duration::from_millis(20), &mut put).await.is_err());
+        let other = tokio::time::timeout(Duration::from_secs(5), store.put_bytes(&a, "other".into())).await;
+        assert!(other.expect("a put beside a stalled one").unwrap().is_stored());
+    }
+    store.close(Some(Duration::from_secs(5))).await.unwrap();
+    for tier in [fast, slow] {
+        assert_eq!(tier.get_now(&a, &BlobName::DATA), None, "closed");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_no_tier_wants_does_not_wait_for_its_source() {
+    let none = || MemoryOptions::unlimited().with_max_bytes(0);
+    let Stack { store, .. } = stack_with(none(), none());
+    let entry = PutEntry::default().with_stream(BlobName::DATA, None, stream::pending().boxed());
+    let a = key("a");
+    let put = store.put(&a, entry, PutOptions::default());
+    let outcome = tokio::time::timeout(Duration::from_secs(5), put).await.expect("an answer").unwrap();
+    assert_eq!(outcome.status, PutStatus::Refused(Refusal::Disabled));
+}
+
+#[tokio::test]
+async fn a_merge_over_the_limit_of_the_tier_that_has_the_entry_changes_nothing() {
+    let slow = MemoryOptions::unlimited().with_max_blob_bytes(10);
+    let Stack { slow, store, .. } = stack_with(MemoryOptions::unlimited(), slow);
+    slow.put_bytes(&key("a"), "old".into()).await.unwrap();
+    let large = PutEntry::default().with(name("b"), vec![0; 20]);
+    let failed = store.put(&key("a"), large, PutOptions::mode(PutMode::Merge)).await.unwrap_err();
+    assert_eq!(failed.kind(), ErrorKind::TooLarge);
+    assert_eq!(store.get_bytes(&key("a"), &BlobName::DATA).await.unwrap().unwrap(), "old");
+}
+
+#[tokio::test]
+async fn a_merge_into_an_entry_that_only_the_fast_tier_has_reaches_the_slow_one_whole() {
+    let Stack { slow, store, .. } = stack();
+    store.put_bytes(&key("a"), "out".into()).await.unwrap();
+    slow.evict(&key("a")).await.unwrap();
+    let added = PutEntry::default().with(name("b"), "b");
+    store.put(&key("a"), added, PutOptions::mode(PutMode::Merge)).await.unwrap();
+    assert_eq!(slow.meta(&key("a")).await.unwrap().unwrap().blobs.len(), 2);
+}
+
+#[tokio::test]
+async fn a_promotion_never_mixes_two_versions() {
+    let Stack { fast, slow, store } = stack();
+    fast.put_bytes(&key("a"), "version 1".into()).await.unwrap();
+    let newer = PutEntry::data("version 2").with(name("b"), "of version 2");
+    slow.put(&key("a"), newer, PutOptions::default()).await.unwrap();
+    assert!(store.get_bytes(&key("a"), &name("b")).await.unwrap().is_some());
+    let whole = fast.get_entry(&key("a"), GetOptions::default()).await.unwrap().unwrap();
+    assert_eq!(whole.blobs.len(), 2);
+    assert_eq!(fast.get_bytes(&key("a"), &BlobName::DATA).await.unwrap().unwrap(), "version 2");
+}
+
+#[tokio::test]
+async fn reading_does_not_change_when_blobs_were_made() {
+    let Stack { slow, store, .. } = stack();
+    let at = |seconds| std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    slow.put(&key("a"), PutEntry::data("old"), PutOptions::default().with_created(at(1))).await.unwrap();
+    let mut merge = PutOptions::mode(PutMode::Merge);
+    merge.created = Some(at(1000));
+    slow.put(&key("a"), PutEntry::default().with(name("b"), "new"), merge).await.unwrap();
+    let before = store.meta(&key("a")).await.unwrap().unwrap();
+    store.get_bytes(&key("a"), &BlobName::DATA).await.unwrap();
+    let after = store.meta(&key("a")).await.unwrap().unwrap();
+    assert_eq!((after.created, after.modified), (Some(at(1)), Some(at(1000))));
+    assert_eq!(after.blobs, before.blobs);
 }
 
 #[tokio::test]

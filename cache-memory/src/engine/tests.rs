@@ -49,14 +49,24 @@ fn reserved_bytes_are_not_given_twice() {
 }
 
 #[test]
-fn a_reservation_takes_the_older_value_of_its_key_last() {
+fn a_reservation_never_takes_the_older_value_of_its_key() {
     let mut engine = Engine::new(Some(100), None);
     put(&mut engine, 1, "data", 40, PutMode::Replace).unwrap();
     put(&mut engine, 2, "data", 40, PutMode::Replace).unwrap();
     assert!(engine.reserve(50, &key(1), &mut Vec::new()));
     assert!(engine.contains(&key(1)) && !engine.contains(&key(2)));
-    assert!(engine.reserve(50, &key(1), &mut Vec::new()));
-    assert!(!engine.contains(&key(1)));
+    assert!(!engine.reserve(50, &key(1), &mut Vec::new()));
+    assert!(engine.contains(&key(1)));
+}
+
+#[test]
+fn a_reservation_that_cannot_be_granted_evicts_nothing() {
+    let mut engine = Engine::new(Some(100), None);
+    put(&mut engine, 1, "data", 40, PutMode::Replace).unwrap();
+    assert!(engine.reserve(60, &key(9), &mut Vec::new()));
+    let mut evicted = Vec::new();
+    assert!(!engine.reserve(50, &key(8), &mut evicted));
+    assert!(evicted.is_empty() && engine.contains(&key(1)));
 }
 
 proptest! {

@@ -53,8 +53,8 @@ async fn several_urls_are_tiers_fastest_first() {
 async fn typos_are_refused_by_name() {
     refused(cache::open("memory:?max_sise=1GB").await, "\"max_sise\" is unknown; memory takes max_size");
     refused(cache::open("memory:?max_size=1GB&max_size=2GB").await, "stands twice");
-    refused(cache::open("memory:?max_size=many").await, "option max_size");
-    refused(cache::open("memory:?max_size=-1").await, "not a size");
+    refused(cache::open("memory:?max_size=many").await, "option max_size: \"many\" is not a size");
+    refused(cache::open("memory:?max_size=-1").await, "negative");
     refused(cache::open("memory:?max_entries=0").await, "at least 1");
     refused(cache::open("memory:?max_entries=1.5").await, "not a whole number");
     refused(cache::open("memory:/path").await, "memory: has no path");
@@ -71,9 +71,26 @@ async fn malformed_urls_are_refused() {
     refused(cache::open("disk:/path#fragment").await, "fragment");
     refused(cache::open("disk:/a%00b").await, "NUL");
     refused(cache::open("disk:/a%ffb").await, "not UTF-8");
+    refused(cache::open("disk:/a/../b").await, "dot segments");
+    refused(cache::open("disk:/a/%2e%2E/b").await, "dot segments");
+    refused(cache::open("disk:/a%2fb").await, "encoded /");
+    refused(cache::open("disk:%2ftmp").await, "encoded /");
+    refused(cache::open("disk:/a%zz").await, "two hex digits");
+    refused(cache::open("disk:/a%é").await, "two hex digits");
+    refused(cache::open("disk:/").await, "absolute path");
     refused(cache::open(" memory:").await, "blanks");
     refused(cache::open("ftp:/x").await, "the scheme is unknown");
     refused(cache::open_tiers::<&str>([]).await, "no store URL");
+}
+
+#[tokio::test]
+async fn a_typo_in_the_last_url_opens_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let fresh = format!("disk:{}/new", dir.path().display());
+    refused(cache::open_tiers([fresh.as_str(), "memory:?max_sise=1"]).await, "max_sise");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    let twice = cache::open_tiers([fresh.as_str(), fresh.as_str()]).await;
+    refused(twice, "is another tier's store");
 }
 
 #[tokio::test]
