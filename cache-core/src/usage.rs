@@ -27,8 +27,9 @@ impl std::fmt::Display for Usage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{} entries, {} ({} stored)",
+            "{} {}, {} ({} stored)",
             self.entries,
+            if self.entries == 1 { "entry" } else { "entries" },
             ByteSize::new(self.bytes),
             ByteSize::new(self.stored_bytes)
         )
