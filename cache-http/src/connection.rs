@@ -32,6 +32,9 @@ use crate::head_timer::HeadTimer;
 /// Clients keep connections for the whole of a build and pause for as long as one compilation takes.
 const IDLE_WITHIN: Duration = Duration::from_secs(150);
 
+/// How long a client may take nothing of an answer that is ready for it.
+const STALL_WITHIN: Duration = Duration::from_secs(30);
+
 /// How long a client whose body was not read is given to read the answer.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -42,7 +45,8 @@ pub(crate) async fn run(stream: TcpStream, router: Router, head_within: Duration
     }
     let arrived = Arc::new(AtomicBool::new(false));
     let unread = Arc::new(AtomicBool::new(false));
-    let socket = Socket { stream, arrived: arrived.clone(), unread: unread.clone(), end: End::Open };
+    let socket =
+        Socket { stream, arrived: arrived.clone(), unread: unread.clone(), end: End::Open, stalled: None };
     let service = service_fn(move |request: Request<Incoming>| {
         unread.store(false, Ordering::Relaxed);
         let unread = unread.clone();
@@ -101,6 +105,23 @@ struct Socket {
     arrived: Arc<AtomicBool>,
     unread: Arc<AtomicBool>,
     end: End,
+    /// Runs while the client takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl Socket {
+    /// Fails a write that has been waiting for too long.
+    fn unless_stalled<T>(&mut self, cx: &mut Context<'_>, write: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if write.is_ready() {
+            self.stalled = None;
+            return write;
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(STALL_WITHIN)));
+        match stalled.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
 }
 
 enum End {
@@ -129,7 +150,8 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.unless_stalled(cx, written)
     }
 
     fn poll_write_vectored(
@@ -137,7 +159,8 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.unless_stalled(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -12,7 +12,8 @@
 //! | `/healthz`                               | whoever watches the service              |                         |
 //!
 //! `{ns}` may be left out and is `default` then. Every mount takes GET, HEAD, PUT and DELETE. A PUT
-//! that stored answers exactly 200, a read 200 or 404; an upload that fails leaves the older value.
+//! that stored answers exactly 200, a read 200 or 404, or 5xx while the store cannot tell; an upload that
+//! fails leaves the older value.
 //!
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {

@@ -22,11 +22,14 @@ pub struct HttpOptions {
     /// How long an upload may bring nothing before it is given up, 30 s by default: longer than a
     /// network hiccup, shorter than a build's patience.
     pub body_idle: Duration,
+    /// How many bytes a second an upload must bring on average over each [`body_idle`](Self::body_idle),
+    /// 1,024 by default, so that a drip cannot hold a connection for ever.
+    pub min_body_rate: u64,
 }
 
 impl Default for HttpOptions {
     fn default() -> Self {
-        Self { token: None, max_body_bytes: 4 << 30, body_idle: Duration::from_secs(30) }
+        Self { token: None, max_body_bytes: 4 << 30, body_idle: Duration::from_secs(30), min_body_rate: 1024 }
     }
 }
 
@@ -42,6 +45,13 @@ impl HttpOptions {
     #[must_use]
     pub fn with_max_body_bytes(mut self, bytes: u64) -> Self {
         self.max_body_bytes = bytes;
+        self
+    }
+
+    /// Answers 408 to an upload that brings fewer bytes a second; 0 lets any drip go on.
+    #[must_use]
+    pub fn with_min_body_rate(mut self, bytes: u64) -> Self {
+        self.min_body_rate = bytes;
         self
     }
 

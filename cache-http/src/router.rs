@@ -3,10 +3,14 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{Request, State},
-    http::{Method, StatusCode},
+    http::{
+        HeaderMap, Method, StatusCode,
+        header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, TRANSFER_ENCODING},
+    },
     response::{IntoResponse, Response},
 };
 use cache::Cache;
+use tokio::sync::Semaphore;
 
 use crate::{
     HttpOptions, download, path,
@@ -37,13 +41,20 @@ struct Service {
     cache: Cache,
     options: HttpOptions,
     limits: Limits,
+    streams: Semaphore,
 }
 
 impl Service {
     fn new(cache: Cache, options: HttpOptions) -> Self {
         let store_max = cache.info().max_blob_bytes.unwrap_or(u64::MAX);
-        let limits = Limits { bytes: options.max_body_bytes.min(store_max), idle: options.body_idle };
-        Self { cache, options, limits }
+        // The product is of milliseconds: a window may be shorter than a second.
+        let window = u64::try_from(options.body_idle.as_millis()).unwrap_or(u64::MAX);
+        let limits = Limits {
+            bytes: options.max_body_bytes.min(store_max),
+            idle: options.body_idle,
+            least: options.min_body_rate.saturating_mul(window) / 1000,
+        };
+        Self { cache, options, limits, streams: Semaphore::new(upload::STREAMS) }
     }
 
     async fn respond(&self, request: Request) -> Result<Response, Refused> {
@@ -66,7 +77,9 @@ impl Service {
             Method::GET => download::get(&cache, target.digest).await,
             Method::HEAD => download::head(&cache, target.digest).await,
             Method::PUT => {
-                upload::put(&cache, target.digest, target.content, self.limits, request.into_body()).await
+                is_whole(request.headers())?;
+                let body = request.into_body();
+                upload::put(&cache, target.digest, target.content, self.limits, &self.streams, body).await
             }
             Method::DELETE => {
                 cache.evict(target.digest).await?;
@@ -81,6 +94,27 @@ impl Service {
         let start = self.cache.namespace(&target.namespace)?;
         target.space.iter().try_fold(start, |cache, part| cache.namespace(part))
     }
+}
+
+/// Refuses an upload that is not, or may not be, the whole value as it is to be stored.
+fn is_whole(headers: &HeaderMap) -> Result<(), Refused> {
+    if headers.contains_key(CONTENT_RANGE) {
+        return Err(Refused::new(StatusCode::BAD_REQUEST, "a part cannot be put, only the whole"));
+    }
+    if headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+        let text = "a coded body would be served without its coding";
+        return Err(Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
+    }
+    if headers
+        .get(TRANSFER_ENCODING)
+        .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+    {
+        return Err(Refused::new(StatusCode::NOT_IMPLEMENTED, "of transfer codings only chunked is known"));
+    }
+    if !headers.contains_key(CONTENT_LENGTH) && !headers.contains_key(TRANSFER_ENCODING) {
+        return Err(Refused::new(StatusCode::LENGTH_REQUIRED, "the length must be announced"));
+    }
+    Ok(())
 }
 
 fn health(method: &Method) -> Result<Response, Refused> {

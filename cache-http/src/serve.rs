@@ -69,7 +69,8 @@ impl Serve {
     }
 
     /// Cuts a connection on which a request's head has begun and is not complete after so long, 30 s by
-    /// default. A connection on which none has begun may stay for 150 s.
+    /// default. A connection on which none has begun may stay for 150 s, and so may one whose head began in
+    /// the same packet as the end of the request before.
     pub fn head_within(mut self, limit: Duration) -> Self {
         self.head_within = limit;
         self

@@ -52,6 +52,6 @@ pub use cache_memory::{MemoryOptions, MemoryStore};
 pub use open::{open, open_store, open_tiers};
 
 /// The examples of the project's front page.
-#[cfg(all(doctest, feature = "full"))]
+#[cfg(all(doctest, feature = "memory", feature = "disk", feature = "layered"))]
 #[doc = include_str!("../README.md")]
 mod readme {}

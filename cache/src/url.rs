@@ -13,13 +13,15 @@ const SCHEMES: [&str; 2] = ["memory", "disk"];
 pub(crate) struct StoreUrl {
     pub(crate) scheme: String,
     pub(crate) path: PathBuf,
-    text: String,
+    /// The URL without what may be a secret.
+    shown: String,
     options: BTreeMap<String, String>,
 }
 
 impl StoreUrl {
     pub(crate) fn parse(text: &str) -> Result<Self> {
-        let refuse = |why: String| Error::invalid(format!("store URL {text:?}: {why}"));
+        let shown = shown(text);
+        let refuse = |why: String| Error::invalid(format!("store URL {shown:?}: {why}"));
         if text.contains(char::is_control) || text.trim() != text {
             return Err(refuse("it must not have control characters or blanks around it".into()));
         }
@@ -41,11 +43,11 @@ impl StoreUrl {
                 return Err(refuse(format!("the option {name:?} stands twice")));
             }
         }
-        Ok(Self { scheme: url.scheme().to_owned(), path, text: text.to_owned(), options })
+        Ok(Self { scheme: url.scheme().to_owned(), path, shown: shown.clone(), options })
     }
 
     pub(crate) fn refuse(&self, why: impl std::fmt::Display) -> Error {
-        Error::invalid(format!("store URL {:?}: {why}", self.text))
+        Error::invalid(format!("store URL {:?}: {why}", self.shown))
     }
 
     /// Takes an option that is a number of bytes. The outer `None`: absent. The inner: `unlimited`.
@@ -112,4 +114,22 @@ fn path_of(text: &str) -> std::result::Result<PathBuf, &'static str> {
         }
     }
     Ok(PathBuf::from(parts.join("/")))
+}
+
+/// A URL as it may be shown: without user, password and the values of options, any of which may be a secret.
+fn shown(text: &str) -> String {
+    let (address, query) =
+        text.split_once('?').map_or((text, None), |(address, query)| (address, Some(query)));
+    let mut shown = match (address.find("//"), address.rfind('@')) {
+        (Some(host), Some(at)) if host < at => {
+            let (before, _) = address.split_at(host + 2);
+            format!("{before}…{}", address.get(at..).unwrap_or_default())
+        }
+        _ => address.to_owned(),
+    };
+    for (index, option) in query.into_iter().flat_map(|query| query.split('&')).enumerate() {
+        shown.push(if index == 0 { '?' } else { '&' });
+        shown.push_str(option.split_once('=').map_or(option, |(name, _)| name));
+    }
+    shown
 }

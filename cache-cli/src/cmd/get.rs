@@ -70,7 +70,14 @@ async fn to_path(blob: Blob, path: &Path) -> Result<Outcome, Failure> {
 async fn to_file(blob: Blob, path: &Path) -> Result<Outcome, Failure> {
     let failed = |error: io::Error| Failure::io(format!("cannot write {}", path.display()), &error);
     // What a link points to is replaced, not the link.
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let target = match fs::canonicalize(path) {
+        Ok(target) => target,
+        Err(_) if fs::symlink_metadata(path).is_ok() => {
+            return Err(Failure::because(format!("{} is a link that leads nowhere", path.display())));
+        }
+        Err(_) => path.to_owned(),
+    };
+    let old = fs::metadata(&target).ok().map(|old| old.permissions());
     let directory = match target.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
@@ -83,6 +90,11 @@ async fn to_file(blob: Blob, path: &Path) -> Result<Outcome, Failure> {
     if !write(blob, beside.reopen().map_err(failed)?, path).await? {
         return Ok(Outcome::Miss);
     }
+    if let Some(old) = old {
+        beside.as_file().set_permissions(old).map_err(failed)?;
+    }
+    // On disk before it takes the old file's place: a power cut leaves the one or the other.
+    beside.as_file().sync_all().map_err(failed)?;
     NamedTempFile::persist(beside, &target).map_err(|error| failed(error.error))?;
     Ok(Outcome::Done)
 }

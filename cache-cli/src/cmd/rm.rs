@@ -11,8 +11,11 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, shared: &Shared) -> Result<Outcome, Failure> {
     shared.without_blob("rm")?;
+    shared.without_json("rm")?;
     with_cache(shared, async |cache| {
         cache.evict(args.digest).await?;
+        // Done means that a power cut cannot undo it.
+        cache.flush().await?;
         Ok(Outcome::Done)
     })
     .await

@@ -34,6 +34,8 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, shared: &Shared) -> Result<Outcome, Failure> {
     shared.without_blob("serve")?;
+    log_to_stderr();
+    allow_more_files();
     let addresses = addresses(&args.listen).await?;
     let mut options = HttpOptions::default();
     match token(args.token_file)? {
@@ -72,6 +74,22 @@ pub(crate) async fn run(args: Args, shared: &Shared) -> Result<Outcome, Failure>
     let closed = stores::close(&cache).await;
     served.map_err(|error| Failure::because(chain(&error)))?;
     closed.map(|()| Outcome::Done)
+}
+
+/// What goes wrong while serving is told on standard error, a line each.
+fn log_to_stderr() {
+    let log = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(io::stderr);
+    // Only the first one counts, and there is only this one.
+    _ = log.with_ansi(false).with_target(false).try_init();
+}
+
+/// Connections and uploads hold files open: as many are allowed as the system lets this process have.
+fn allow_more_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Less will do, too.
+    _ = setrlimit(Resource::Nofile, limit);
 }
 
 /// Makes durable what was put, at most once in `every`. A failure is told and tried again.

@@ -1,4 +1,7 @@
-use std::{fs, os::unix::fs::symlink};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+};
 
 use cache::Digest;
 
@@ -52,6 +55,26 @@ fn get_replaces_a_file_and_leaves_nothing_beside_it() {
     assert_eq!(fs::read_to_string(&file).unwrap(), "new");
     assert!(sandbox.path("link").is_symlink());
     assert_eq!(fs::read_dir(sandbox.path("out")).unwrap().count(), 1);
+}
+
+#[test]
+fn get_keeps_the_permissions_of_the_file_that_it_replaces() {
+    let sandbox = Sandbox::new();
+    let digest = sandbox.put("new");
+    let file = sandbox.file("private", "old");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    sandbox.run(["get", &digest, "-o", "private"]).done();
+    assert_eq!(fs::read_to_string(&file).unwrap(), "new");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn get_through_a_link_that_leads_nowhere_is_an_error() {
+    let sandbox = Sandbox::new();
+    let digest = sandbox.put("new");
+    symlink(sandbox.path("absent"), sandbox.path("link")).unwrap();
+    sandbox.run(["get", &digest, "-o", "link"]).failed();
+    assert!(sandbox.path("link").is_symlink() && !sandbox.path("absent").exists());
 }
 
 #[test]

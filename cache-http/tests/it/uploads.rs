@@ -117,8 +117,42 @@ async fn upload_that_stalls_is_408_and_the_old_value_stays() {
 }
 
 #[tokio::test]
+async fn upload_that_drips_is_408_and_the_old_value_stays() {
+    let options = HttpOptions::default().with_body_idle(Duration::from_millis(300));
+    let server = with_old_value(options).await;
+    for announced in ["1000", "8000000"] {
+        let mut client = server.client().await;
+        client.begin("PUT", &path(), &[("Content-Length", announced)]).await;
+        for _ in 0..5 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            client.write("x").await;
+        }
+        assert_eq!(client.reply("PUT").await.status, 408);
+    }
+    old_value_is_intact(&server).await;
+}
+
+#[tokio::test]
+async fn upload_that_is_not_the_whole_value_is_refused_and_the_old_value_stays() {
+    let server = with_old_value(HttpOptions::default()).await;
+    let refused: [(u16, &[(&str, &str)]); 4] = [
+        (400, &[("Content-Length", "3"), ("Content-Range", "bytes 0-2/9")]),
+        (415, &[("Content-Length", "3"), ("Content-Encoding", "gzip")]),
+        (501, &[("Transfer-Encoding", "gzip, chunked")]),
+        (411, &[]),
+    ];
+    for (status, headers) in refused {
+        let mut client = server.client().await;
+        client.begin("PUT", &path(), headers).await;
+        client.write("abc").await;
+        assert_eq!(client.reply("PUT").await.status, status, "{headers:?}");
+    }
+    old_value_is_intact(&server).await;
+}
+
+#[tokio::test]
 async fn slow_upload_that_keeps_coming_is_stored() {
-    let options = HttpOptions::default().with_body_idle(Duration::from_millis(400));
+    let options = HttpOptions::default().with_body_idle(Duration::from_millis(400)).with_min_body_rate(1);
     let server = with_old_value(options).await;
     let mut client = server.client().await;
     client.begin("PUT", &path(), &[("Content-Length", "6")]).await;

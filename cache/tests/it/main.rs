@@ -1,5 +1,5 @@
 //! Stores opened by URL: what works, and what is refused by name.
-#![cfg(feature = "full")]
+#![cfg(all(feature = "memory", feature = "disk", feature = "layered"))]
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use cache::{Cache, Digest, ErrorKind, PutStatus};
@@ -81,6 +81,19 @@ async fn malformed_urls_are_refused() {
     refused(cache::open(" memory:").await, "blanks");
     refused(cache::open("ftp:/x").await, "the scheme is unknown");
     refused(cache::open_tiers::<&str>([]).await, "no store URL");
+}
+
+#[tokio::test]
+async fn secrets_in_urls_are_not_repeated() {
+    for url in [
+        "s3://key:CANARY@bucket/x",
+        "disk://u:CANARY@h/p",
+        "memory:?token=CANARY",
+        "memory:?a=1&b=CANARY#CANARY",
+    ] {
+        let error = cache::open(url).await.unwrap_err();
+        assert!(!format!("{error} {error:?} {}", error.to_line()).contains("CANARY"), "{error}");
+    }
 }
 
 #[tokio::test]
