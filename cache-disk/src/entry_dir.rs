@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use cache_core::{BlobMeta, BlobName, EntryMeta, Envelope, Error, Key, Place, Result};
+use cache_core::{BlobMeta, BlobName, EntryMeta, Envelope, Key, Place, Result};
 use rustix::{
     fs::{
         AtFlags, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, fstat, futimens, openat,
@@ -17,30 +17,60 @@ use rustix::{
 };
 
 use crate::{
-    root::{Root, failed, shard_path},
-    session::names,
+    at::At,
+    root::{Root, entry_path},
+    tree::names,
 };
+
+/// Tells one state of an entry from every other: it changes with each write and each read of the entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Version {
+    file: (u64, u64),
+    modified: SystemTime,
+    /// Not to be set by anybody, so that a directory that takes over the inode number is another.
+    changed: (i64, i64),
+}
+
+/// A file that holds a blob.
+pub(crate) struct Stored {
+    pub(crate) name: BlobName,
+    pub(crate) file_len: u64,
+    pub(crate) modified: SystemTime,
+}
+
+impl Stored {
+    /// The bytes of the blob. A file of an impossible length is damaged; until a read drops it, it counts
+    /// as it is.
+    pub(crate) fn bytes(&self) -> u64 {
+        Envelope::payload_len(self.file_len).unwrap_or(self.file_len)
+    }
+}
 
 pub(crate) struct EntryDir {
     fd: OwnedFd,
-    identity: (u64, u64),
-    last_used: SystemTime,
+    version: Version,
 }
 
 impl EntryDir {
     /// Opens the entry of `key`; `None` if there is none.
     pub(crate) fn open(root: &Root, key: &Key, operation: &'static str) -> Result<Option<Self>> {
-        let path = format!("{}/{}", shard_path(key), key.digest);
-        match root.open_dir(&path) {
+        let failed = |error: Errno| At { root, key, operation }.failed(error);
+        match root.open_dir(&entry_path(key)) {
             Ok(None) => Ok(None),
-            Ok(Some(fd)) => Self::of(fd).map(Some).map_err(|error| failed(operation, key, error)),
-            Err(error) => Err(failed(operation, key, error)),
+            Ok(Some(fd)) => Self::of(fd).map(Some).map_err(failed),
+            Err(error) => Err(failed(error)),
         }
     }
 
     pub(crate) fn of(fd: OwnedFd) -> Result<Self, Errno> {
         let stat = fstat(&fd)?;
-        Ok(Self { fd, identity: identity(&stat), last_used: modified(&stat) })
+        let version =
+            Version { file: (stat.st_dev, stat.st_ino), modified: modified(&stat), changed: changed(&stat) };
+        Ok(Self { fd, version })
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        self.version
     }
 
     pub(crate) fn fd(&self) -> &OwnedFd {
@@ -49,7 +79,7 @@ impl EntryDir {
 
     /// Whether this is the same directory as `other`.
     pub(crate) fn is(&self, other: &Self) -> bool {
-        self.identity == other.identity
+        self.version.file == other.version.file
     }
 
     /// Whether this directory still stands under its key: then nothing of it was missing so far.
@@ -67,22 +97,39 @@ impl EntryDir {
         Ok(blobs)
     }
 
+    /// The blobs, in the order of their names. What is no regular file is no blob.
+    pub(crate) fn stored(&self) -> Result<Vec<Stored>, Errno> {
+        let mut stored = Vec::new();
+        for (name, encoded) in self.blob_names()? {
+            let stat = match statat(&self.fd, &encoded, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => stat,
+                Err(Errno::NOENT) => continue,
+                Err(error) => return Err(error),
+            };
+            if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
+                let file_len = u64::try_from(stat.st_size).unwrap_or(0);
+                stored.push(Stored { name, file_len, modified: modified(&stat) });
+            }
+        }
+        Ok(stored)
+    }
+
+    /// The bytes of all blobs, as budgets count them.
+    pub(crate) fn bytes(&self) -> Result<u64, Errno> {
+        Ok(self.stored()?.iter().fold(0, |sum, blob| sum.saturating_add(blob.bytes())))
+    }
+
     /// Opens the file of a blob; `None` if there is none. Anything but a regular file is damage.
-    pub(crate) fn open_blob(
-        &self,
-        encoded: &str,
-        key: &Key,
-        operation: &'static str,
-    ) -> Result<Option<BlobFile>> {
+    pub(crate) fn open_blob(&self, encoded: &str, at: At<'_>) -> Result<Option<BlobFile>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let strange = || Error::corrupt("not a regular file").at("disk", operation).with_key(key);
+        let strange = || at.corrupt("not a regular file");
         let fd = match openat(&self.fd, encoded, flags, Mode::empty()) {
             Ok(fd) => fd,
             Err(Errno::NOENT) => return Ok(None),
             Err(Errno::LOOP | Errno::NXIO) => return Err(strange()),
-            Err(error) => return Err(failed(operation, key, error)),
+            Err(error) => return Err(at.failed(error)),
         };
-        let stat = fstat(&fd).map_err(|error| failed(operation, key, error))?;
+        let stat = fstat(&fd).map_err(|error| at.failed(error))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(strange());
         }
@@ -96,31 +143,28 @@ impl EntryDir {
 
     /// What is known without reading any blob. `None` if the directory holds no blob.
     pub(crate) fn meta(&self, root: &Root, key: &Key) -> Result<Option<EntryMeta>, Errno> {
-        let mut stored = 0;
-        let mut blobs = Vec::new();
-        for (name, encoded) in self.blob_names()? {
-            let stat = match statat(&self.fd, &encoded, AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(stat) => stat,
-                Err(Errno::NOENT) => continue,
-                Err(error) => return Err(error),
-            };
-            if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-                continue;
-            }
-            let len = u64::try_from(stat.st_size).unwrap_or(0);
-            stored += len;
-            // A file of an impossible length is damaged; until a read drops it, it counts as it is.
-            let bytes = Envelope::payload_len(len).unwrap_or(len);
-            blobs.push(BlobMeta::new(name, bytes, Some(modified(&stat))));
-        }
-        if blobs.is_empty() {
+        let stored = self.stored()?;
+        if stored.is_empty() {
             return Ok(None);
         }
-        let mut meta = EntryMeta::new(key.clone(), stored).with_blobs(blobs);
-        meta.last_accessed = Some(self.last_used);
-        let location = root.path.join(shard_path(key)).join(key.digest.to_string());
+        let file_bytes = stored.iter().fold(0_u64, |sum, blob| sum.saturating_add(blob.file_len));
+        let blobs = stored
+            .into_iter()
+            .map(|blob| {
+                let bytes = blob.bytes();
+                BlobMeta::new(blob.name, bytes, Some(blob.modified))
+            })
+            .collect();
+        let mut meta = EntryMeta::new(key.clone(), file_bytes).with_blobs(blobs);
+        meta.last_accessed = Some(self.version.modified);
+        let location = root.path.join(entry_path(key));
         meta.places = vec![Place::new("disk", Cow::Owned(location.display().to_string()))];
         Ok(Some(meta))
+    }
+
+    /// When the entry was used last.
+    pub(crate) fn last_used(&self) -> SystemTime {
+        self.version.modified
     }
 }
 
@@ -130,8 +174,9 @@ pub(crate) struct BlobFile {
     pub(crate) len: u64,
 }
 
-fn identity(stat: &Stat) -> (u64, u64) {
-    (stat.st_dev, stat.st_ino)
+#[expect(clippy::unnecessary_cast, reason = "the fields' types differ between targets")]
+fn changed(stat: &Stat) -> (i64, i64) {
+    (stat.st_ctime as i64, stat.st_ctime_nsec as i64)
 }
 
 #[expect(clippy::unnecessary_cast, reason = "the fields' types differ between targets")]

@@ -28,7 +28,10 @@
 #![doc(test(attr(deny(warnings), allow(dead_code))))]
 #![cfg(unix)]
 
+mod at;
 mod budget;
+mod cancel;
+mod close;
 mod disk;
 mod entry_dir;
 mod evict;
@@ -37,10 +40,15 @@ mod pending;
 mod publish;
 mod put;
 mod read;
+mod remove;
 mod root;
 mod scan;
 mod session;
 mod stage;
+mod store;
 mod stream;
+mod stripe;
+mod tree;
+mod victims;
 
 pub use {disk::DiskStore, options::DiskOptions};

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 pub struct DiskOptions {
     /// The directory; it is made, with its parents, if it is not there.
     pub dir: PathBuf,
-    /// The bytes of all blobs together; unlimited if absent, 0 disables the cache. Kept in the
-    /// background, and when `flush` returns.
+    /// The bytes of all blobs together; unlimited if absent, 0 disables the cache. The store is within
+    /// this when `flush` returns, but for entries that cannot be removed or that others are writing just
+    /// then. Until then it may hold about 5 % more, and what other stores of this directory put.
     pub max_bytes: Option<u64>,
     /// The bytes of one blob, on put and on get; unlimited if absent.
     pub max_blob_bytes: Option<u64>,

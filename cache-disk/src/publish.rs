@@ -1,65 +1,102 @@
 //! How a staged entry becomes visible: by one rename, whole.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
-use cache_core::{EntryMeta, Key, PutMode, Refusal, Result};
+use cache_core::{Key, PutMode, Refusal, Result};
 use rustix::{
-    fs::{
-        AtFlags, FlockOperation, Mode, OFlags, RenameFlags, flock, linkat, openat, renameat, renameat_with,
-        unlinkat,
-    },
+    fs::{AtFlags, RenameFlags, linkat, renameat, renameat_with, statat, unlinkat},
     io::Errno,
 };
 
 use crate::{
+    at::At,
+    cancel::Cancel,
     disk::Inner,
     entry_dir::{EntryDir, set_modified},
-    root::{failed, shard_path},
-    session::{random_name, remove_tree},
+    remove::{open_entry, take_away},
+    root::shard_path,
     stage::Stage,
+    tree::lock,
 };
 
 /// How often a race with other writers is run again before it counts as a failure.
 const TRIES: usize = 64;
 
-/// Makes `stage` visible by `mode`, or refuses it. Answers how many bytes the entry has now.
-pub(crate) fn publish(inner: &Inner, stage: Stage, mode: PutMode) -> Result<Result<u64, Refusal>> {
+fn at<'a>(inner: &'a Inner, key: &'a Key) -> At<'a> {
+    At { root: &inner.root, key, operation: "put" }
+}
+
+/// Makes `stage` visible by `mode`, or refuses it. Answers how many bytes were written.
+pub(crate) fn publish(
+    inner: &Inner,
+    stage: Stage,
+    mode: PutMode,
+    cancel: &Cancel,
+) -> Result<Result<u64, Refusal>> {
     let key = stage.key.clone();
-    let fail = |error: Errno| failed("put", &key, error);
+    let at = at(inner, &key);
     let digits = key.digest.to_string();
-    set_modified(&stage.dir, inner.clock.now()).map_err(fail)?;
+    set_modified(&stage.dir, inner.clock.now()).map_err(|error| at.failed(error))?;
     for _ in 0..TRIES {
-        let shard = inner.root.make_dir(&shard_path(&key)).map_err(fail)?;
-        match renameat(inner.session.dir(), &stage.name, &shard, &digits) {
+        let shard = at.keyed(inner.root.make_dir(&shard_path(&key), "put"))?;
+        let placed = becoming_visible(inner, &stage, 0, true, cancel, || {
+            renameat(stage.session.dir(), &stage.name, &shard, &digits)
+        })?;
+        match placed {
             Ok(()) => {
                 let bytes = stage.bytes();
                 stage.was_published();
                 return Ok(Ok(bytes));
             }
             Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR) => {}
-            // Somebody removed the shard's directory.
-            Err(Errno::NOENT) => continue,
-            Err(error) => return Err(fail(error)),
+            Err(Errno::NOENT) => {
+                // Without the stage, somebody emptied the directory; else only the shard went away.
+                statat(stage.session.dir(), &stage.name, AtFlags::SYMLINK_NOFOLLOW)
+                    .map_err(|error| at.failed(error))?;
+                continue;
+            }
+            Err(error) => return Err(at.failed(error)),
         }
-        flock(&shard, FlockOperation::LockExclusive).map_err(fail)?;
+        lock(&shard).map_err(|error| at.failed(error))?;
         match open_entry(&shard, &digits) {
             // Another writer took it away meanwhile.
             Err(Errno::NOENT) => {}
             // Not ours, and in the way.
             Err(Errno::LOOP | Errno::NOTDIR) => match unlinkat(&shard, &digits, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
-                Err(error) => return Err(fail(error)),
+                Err(error) => return Err(at.failed(error)),
             },
-            Ok(old) => return over(inner, stage, mode, &shard, &digits, &old).map_err(fail),
-            Err(error) => return Err(fail(error)),
+            Ok(old) => return over(inner, stage, mode, &shard, &old, cancel),
+            Err(error) => return Err(at.failed(error)),
         }
     }
-    Err(fail(Errno::BUSY))
+    Err(at.failed(Errno::BUSY))
 }
 
-fn open_entry(shard: &OwnedFd, digits: &str) -> Result<EntryDir, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    EntryDir::of(openat(shard, digits, flags, Mode::empty())?)
+/// Runs the rename that makes a stage visible, so that it counts as one step with what is written down
+/// about it, and only if its put is still wanted. `before` is what the entry had, `whole` whether all
+/// that it will have is in the stage.
+fn becoming_visible(
+    inner: &Inner,
+    stage: &Stage,
+    before: u64,
+    whole: bool,
+    cancel: &Cancel,
+    rename: impl FnOnce() -> Result<(), Errno>,
+) -> Result<Result<(), Errno>> {
+    let _stripe = inner.stripes.lock(&stage.key);
+    cancel.check("put")?;
+    let is_new = inner.pending.announce(&stage.key);
+    let renamed = rename();
+    match renamed {
+        Ok(()) => {
+            inner.pending.written(&stage.key, stage.begun, whole);
+            inner.budget.change(before, stage.bytes());
+        }
+        Err(_) if is_new => inner.pending.retract(&stage.key),
+        Err(_) => {}
+    }
+    Ok(renamed)
 }
 
 /// Puts a staged entry over the one that is there; the shard's lock is held.
@@ -68,94 +105,138 @@ fn over(
     mut stage: Stage,
     mode: PutMode,
     shard: &OwnedFd,
-    digits: &str,
     old: &EntryDir,
-) -> Result<Result<u64, Refusal>, Errno> {
+    cancel: &Cancel,
+) -> Result<Result<u64, Refusal>> {
+    let key = stage.key.clone();
+    let at = at(inner, &key);
+    let digits = key.digest.to_string();
+    let had = old.bytes().map_err(|error| at.failed(error))?;
+    let mut given = stage.bytes();
+    let mut whole = true;
     if mode != PutMode::Replace {
         if mode == PutMode::Fill {
-            for (name, encoded) in old.blob_names()? {
-                if let Some(at) = stage.blobs.iter().position(|(staged, _)| *staged == name) {
-                    stage.blobs.swap_remove(at);
-                    unlinkat(&stage.dir, &encoded, AtFlags::empty())?;
-                }
-            }
+            leave_out(&mut stage, old).map_err(|error| at.failed(error))?;
+            given = stage.bytes();
             if stage.blobs.is_empty() {
                 return Ok(Ok(0));
             }
         }
-        keep_blobs(inner, &mut stage, old)?;
+        whole = !keep_blobs(&mut stage, old).map_err(|error| at.failed(error))?;
         if inner.options.max_bytes.is_some_and(|max| stage.bytes() > max) {
             if mode == PutMode::Merge {
-                take_away(inner, shard, digits)?;
+                drop_refused(inner, shard, had, at, cancel)?;
             }
             return Ok(Err(Refusal::OverBudget));
         }
-        set_modified(&stage.dir, inner.clock.now())?;
+        set_modified(&stage.dir, inner.clock.now()).map_err(|error| at.failed(error))?;
     }
-    let bytes = stage.bytes();
-    exchange(inner, stage, shard, digits)?;
-    Ok(Ok(bytes))
+    let exchanged = becoming_visible(inner, &stage, had, whole, cancel, || {
+        renameat_with(stage.session.dir(), &stage.name, shard, &digits, RenameFlags::EXCHANGE)
+    })?;
+    match exchanged {
+        // What is staged now is the old entry, and goes when the stage is dropped.
+        Ok(()) => {}
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+            replace_in_two_steps(inner, &stage, shard, had, whole, cancel)?;
+            stage.was_published();
+        }
+        Err(error) => return Err(at.failed(error)),
+    }
+    Ok(Ok(given))
 }
 
-/// Links the blobs of the old entry that the new one does not have into the new one.
-fn keep_blobs(inner: &Inner, stage: &mut Stage, old: &EntryDir) -> Result<(), Errno> {
-    let known: EntryMeta = match old.meta(&inner.root, &stage.key)? {
-        Some(meta) => meta,
-        None => return Ok(()),
-    };
-    for blob in known.blobs {
+/// Removes the entry that a refused merge was to be merged into; the shard's lock is held.
+fn drop_refused(inner: &Inner, shard: &OwnedFd, had: u64, at: At<'_>, cancel: &Cancel) -> Result<()> {
+    let stripe = inner.stripes.lock(at.key);
+    cancel.check("put")?;
+    let trash = take_away(inner, shard, &at.key.digest.to_string(), at)?;
+    if trash.is_some() {
+        inner.pending.forget(at.key);
+        inner.budget.change(had, 0);
+    }
+    drop(stripe);
+    if let Some(trash) = trash {
+        trash.discard();
+    }
+    Ok(())
+}
+
+/// Takes out of a stage what the old entry has.
+fn leave_out(stage: &mut Stage, old: &EntryDir) -> Result<(), Errno> {
+    for blob in old.stored()? {
+        if let Some(at) = stage.blobs.iter().position(|(staged, _)| *staged == blob.name) {
+            stage.blobs.swap_remove(at);
+            unlinkat(&stage.dir, blob.name.encoded(), AtFlags::empty())?;
+        }
+    }
+    Ok(())
+}
+
+/// Links the blobs of the old entry that the new one does not have into the new one. Answers whether
+/// there were any.
+fn keep_blobs(stage: &mut Stage, old: &EntryDir) -> Result<bool, Errno> {
+    let mut any = false;
+    for blob in old.stored()? {
         if stage.blobs.iter().any(|(staged, _)| *staged == blob.name) {
             continue;
         }
         let encoded = blob.name.encoded();
         linkat(old.fd(), &encoded, &stage.dir, &encoded, AtFlags::empty())?;
-        stage.blobs.push((blob.name, blob.bytes));
+        let bytes = blob.bytes();
+        stage.blobs.push((blob.name, bytes));
+        any = true;
     }
-    Ok(())
+    Ok(any)
 }
 
-/// Swaps the staged directory and the entry's, so that a reader finds the one or the other.
-fn exchange(inner: &Inner, stage: Stage, shard: &OwnedFd, digits: &str) -> Result<(), Errno> {
-    match renameat_with(inner.session.dir(), &stage.name, shard, digits, RenameFlags::EXCHANGE) {
-        // What is staged now is the old entry, and goes when the stage is dropped.
-        Ok(()) => Ok(()),
-        // A file system without the exchange: a reader between the two renames finds a miss.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-            take_away(inner, shard, digits)?;
-            renameat(inner.session.dir(), &stage.name, shard, digits)?;
-            stage.was_published();
-            Ok(())
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// Moves an entry out of its shard, whose lock is held, and removes it. One that is not there is fine.
-pub(crate) fn take_away(inner: &Inner, shard: &OwnedFd, digits: &str) -> Result<(), Errno> {
-    let trash = random_name().map_err(|_| Errno::IO)?;
-    let session = inner.session.dir();
-    match renameat(shard.as_fd(), digits, session, &trash) {
-        Ok(()) => remove_tree(session, &trash),
-        Err(Errno::NOENT) => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-/// Removes the entry of `key`; only if it is still `this`, where that is given.
-pub(crate) fn remove(
+/// For a file system without the exchange: a reader between the two renames finds a miss. If the second
+/// one fails, the old entry is put back.
+fn replace_in_two_steps(
     inner: &Inner,
-    key: &Key,
-    this: Option<&EntryDir>,
-    operation: &'static str,
+    stage: &Stage,
+    shard: &OwnedFd,
+    had: u64,
+    whole: bool,
+    cancel: &Cancel,
 ) -> Result<()> {
-    let fail = |error: Errno| failed(operation, key, error);
-    let Some(shard) = inner.root.open_dir(&shard_path(key)).map_err(fail)? else { return Ok(()) };
-    let digits = key.digest.to_string();
-    flock(&shard, FlockOperation::LockExclusive).map_err(fail)?;
-    if let Some(this) = this
-        && !open_entry(&shard, &digits).is_ok_and(|now| now.is(this))
-    {
-        return Ok(());
+    let at = at(inner, &stage.key);
+    let digits = stage.key.digest.to_string();
+    for _ in 0..TRIES {
+        let mut taken = Ok(None);
+        let placed = becoming_visible(inner, stage, had, whole, cancel, || {
+            taken = take_away(inner, shard, &digits, at);
+            if taken.is_err() {
+                return Err(Errno::CANCELED);
+            }
+            renameat(stage.session.dir(), &stage.name, shard, &digits)
+        })?;
+        let taken = taken?;
+        match placed {
+            Ok(()) => {
+                if let Some(trash) = taken {
+                    trash.discard();
+                }
+                return Ok(());
+            }
+            // Another process put the entry meanwhile: it came first.
+            Err(Errno::NOTEMPTY | Errno::EXIST) => {
+                if let Some(trash) = taken {
+                    trash.discard();
+                }
+            }
+            Err(error) => {
+                if let Some(trash) = taken
+                    && trash.put_back(shard, &digits).is_err()
+                {
+                    trash.discard();
+                }
+                return Err(at.failed(error));
+            }
+        }
     }
-    take_away(inner, &shard, &digits).map_err(fail)
+    Err(at.failed(Errno::BUSY))
 }
+
+#[cfg(test)]
+mod tests;

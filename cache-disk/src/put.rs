@@ -14,9 +14,10 @@ use futures::TryStreamExt;
 use tokio::runtime::Handle;
 
 use crate::{
-    budget::hard_limit,
+    cancel::Cancel,
     disk::{DiskStore, Inner},
-    evict, publish,
+    evict,
+    publish::publish,
     stage::{Stage, StagedBlob},
 };
 
@@ -44,18 +45,15 @@ impl DiskStore {
         }
         let created = options.created.unwrap_or_else(|| self.0.clock.now());
         let blobs = entry.into_blobs();
-        let written = if blobs.iter().all(|(_, blob)| matches!(blob, PutBlob::Bytes(_))) {
+        let (outcome, bytes) = if blobs.iter().all(|(_, blob)| matches!(blob, PutBlob::Bytes(_))) {
             self.put_in_hand(key, blobs, mode, created).await?
         } else {
             self.put_streamed(key, blobs, mode, created, max).await?
         };
-        match written {
-            Ok(bytes) => {
-                self.after_put(bytes);
-                Ok((PutOutcome::stored(), bytes))
-            }
-            Err(reason) => Ok((self.refuse(key, mode, reason).await?, 0)),
+        if outcome.is_stored() {
+            self.keep_budget().await;
         }
+        Ok((outcome, bytes))
     }
 
     async fn put_in_hand(
@@ -64,16 +62,16 @@ impl DiskStore {
         blobs: Vec<(BlobName, PutBlob)>,
         mode: PutMode,
         created: SystemTime,
-    ) -> Result<Result<u64, Refusal>> {
+    ) -> Result<(PutOutcome, u64)> {
         let key = key.clone();
-        self.run("put", move |inner| {
+        self.run_write("put", move |inner, cancel| {
             let mut stage = Stage::begin(inner, &key, created)?;
             for (name, blob) in &blobs {
                 if let PutBlob::Bytes(bytes) = blob {
                     stage.write(name, bytes)?;
                 }
             }
-            settle(inner, stage, mode)
+            settle(inner, stage, mode, cancel)
         })
         .await
     }
@@ -85,7 +83,7 @@ impl DiskStore {
         mode: PutMode,
         created: SystemTime,
         max: u64,
-    ) -> Result<Result<u64, Refusal>> {
+    ) -> Result<(PutOutcome, u64)> {
         let begun = key.clone();
         let mut stage = self.run("put", move |inner| Stage::begin(inner, &begun, created)).await?;
         for (name, blob) in blobs {
@@ -93,8 +91,8 @@ impl DiskStore {
             let begin = self.run("put", move |_| stage.begin_blob(&name).map(|blob| (stage, blob))).await?;
             let (mut staged, mut blob): (Stage, StagedBlob) = begin;
             while let Some(piece) = gather(&mut stream).await? {
-                if staged.bytes() + blob.bytes + piece.len() as u64 > max {
-                    return Ok(Err(Refusal::OverBudget));
+                if staged.bytes().saturating_add(blob.bytes).saturating_add(piece.len() as u64) > max {
+                    return Ok((self.refuse(key, mode, Refusal::OverBudget).await?, 0));
                 }
                 (staged, blob) = self
                     .run("put", move |_| staged.append(&mut blob, &piece).map(|()| (staged, blob)))
@@ -102,7 +100,7 @@ impl DiskStore {
             }
             stage = self.run("put", move |_| staged.end_blob(blob).map(|()| staged)).await?;
         }
-        self.run("put", move |inner| settle(inner, stage, mode)).await
+        self.run_write("put", move |inner, cancel| settle(inner, stage, mode, cancel)).await
     }
 
     /// What a refused put leaves: nothing under its key, unless it was a fill.
@@ -113,46 +111,62 @@ impl DiskStore {
         Ok(PutOutcome::refused(reason))
     }
 
-    /// Leaves an eviction that is due to the background.
-    fn after_put(&self, bytes: u64) {
+    /// Leaves an eviction that is due to the background, and waits for it only if much too much is held.
+    /// A failure comes back with the next flush, which finds the store still over its budget.
+    async fn keep_budget(&self) {
         let Some(max) = self.0.options.max_bytes else { return };
         let budget = &self.0.budget;
-        budget.add(bytes);
-        let Ok(handle) = Handle::try_current() else { return };
-        if budget.is_over(max) && budget.schedule() {
+        if budget.is_far_over(max) {
+            let Ok(permit) = self.evicting("evict").await else { return };
+            if budget.is_far_over(max) {
+                let enforce = move |inner: &Arc<Inner>| {
+                    let _permit = permit;
+                    evict::enforce(inner, "evict", false)
+                };
+                _ = self.run("evict", enforce).await;
+            }
+        } else if budget.is_over(max)
+            && let Ok(handle) = Handle::try_current()
+            && let Ok(permit) = Arc::clone(&self.0.evicting).try_acquire_owned()
+        {
             let inner = Arc::clone(&self.0);
-            self.0.tasks.spawn_blocking_on(
-                move || {
-                    // A failure comes back with the next put or flush, which find the store still over.
-                    _ = evict::enforce(&inner, "evict");
-                    inner.budget.unschedule();
-                },
-                &handle,
-            );
+            let enforce = move || {
+                let _permit = permit;
+                _ = evict::enforce(&inner, "evict", false);
+            };
+            self.0.tasks.spawn_blocking_on(enforce, &handle);
         }
+    }
+
+    /// Other stores of this directory may have filled it, so their presence calls for a scan.
+    pub(crate) async fn enforce_for_flush(&self) -> Result<()> {
+        if self.0.options.max_bytes.is_none() {
+            return Ok(());
+        }
+        let permit = self.evicting("flush").await?;
+        self.run("flush", move |inner| {
+            let _permit = permit;
+            evict::enforce(inner, "flush", inner.session().has_company())
+        })
+        .await
     }
 }
 
 /// Publishes a staged entry, on a blocking thread.
-fn settle(inner: &Inner, stage: Stage, mode: PutMode) -> Result<Result<u64, Refusal>> {
+fn settle(inner: &Inner, stage: Stage, mode: PutMode, cancel: &Cancel) -> Result<(PutOutcome, u64)> {
     // A put that began before `close` must not bring anything back after it.
     if inner.closed.load(Ordering::Acquire) {
         return Err(Error::new(ErrorKind::Closed, "disk", "put"));
     }
-    let key = stage.key.clone();
-    let bytes = match publish::publish(inner, stage, mode)? {
+    let bytes = match publish(inner, stage, mode, cancel)? {
         Ok(bytes) => bytes,
-        Err(reason) => return Ok(Err(reason)),
+        Err(reason) => return Ok((PutOutcome::refused(reason), 0)),
     };
-    if inner.pending.add(&key) {
-        inner.pending.flush(&inner.root)?;
+    if inner.pending.is_full() {
+        // The entry is visible whether or not this fails, and the next flush fails then.
+        _ = inner.pending.flush(&inner.root);
     }
-    if let (Some(max), Some(held)) = (inner.options.max_bytes, inner.budget.estimate())
-        && held > hard_limit(max)
-    {
-        evict::enforce(inner, "put")?;
-    }
-    Ok(Ok(bytes))
+    Ok((PutOutcome::stored(), bytes))
 }
 
 /// The next bytes of a stream, about as many as are worth a hop.

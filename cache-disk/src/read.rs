@@ -1,28 +1,25 @@
 //! Reads, each within one hop to a blocking thread unless it streams.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
-use bytes::Bytes;
 use cache_core::{
     Blob, BlobName, ByteRange, EntryRead, Envelope, Error, ErrorKind, GetOptions, Key, Result, slice_range,
 };
 
 use crate::{
+    at::At,
+    cancel::Cancel,
     disk::Inner,
     entry_dir::{BlobFile, EntryDir},
-    root::failed,
-    stream::{BlobReader, drop_damaged, pieces, read_at},
+    remove::{Only, remove},
+    scan::look_at,
+    stream::{BlobReader, PIECE, pieces, read_at},
 };
 
 pub(crate) fn contains(inner: &Inner, key: &Key) -> Result<bool> {
-    match EntryDir::open(&inner.root, key, "contains") {
-        Ok(Some(dir)) => {
-            dir.blob_names().map(|names| !names.is_empty()).map_err(|error| failed("contains", key, error))
-        }
-        Ok(None) => Ok(false),
-        Err(error) if error.kind() == ErrorKind::Corrupt => Ok(false),
-        Err(error) => Err(error),
-    }
+    let at = At { root: &inner.root, key, operation: "contains" };
+    let found = look_at(at, |dir| Ok((!dir.stored()?.is_empty()).then_some(())))?;
+    Ok(found.is_some())
 }
 
 pub(crate) fn get(
@@ -31,97 +28,96 @@ pub(crate) fn get(
     name: &BlobName,
     options: &GetOptions,
 ) -> Result<Option<Blob>> {
+    let at = At { root: &inner.root, key, operation: "get" };
     let encoded = name.encoded();
     loop {
-        let Some(dir) = open_or_drop(inner, key, "get")? else { return Ok(None) };
-        let file = match dir.open_blob(&encoded, key, "get") {
+        let Some(dir) = open_or_drop(inner, at)? else { return Ok(None) };
+        let file = match dir.open_blob(&encoded, at) {
             Ok(Some(file)) => file,
             // Not there, unless the directory was replaced and emptied under our hands.
-            Ok(None) if dir.is_current(&inner.root, key, "get")? => return Ok(None),
+            Ok(None) if dir.is_current(at.root, key, at.operation)? => return Ok(None),
             Ok(None) => continue,
-            Err(error) => return Err(damaged(inner, key, &dir, error)),
+            Err(error) => return Err(damaged(inner, at, &dir, error)),
         };
         dir.touch(inner.clock.now());
-        return match read_blob(inner, key, name, file, options) {
-            Ok(blob) => Ok(Some(blob.into_blob(inner, dir))),
-            Err(error) => Err(damaged(inner, key, &dir, error)),
+        return match read_blob(inner, at, name, file, options) {
+            Ok(found) => Ok(Some(found.into_blob(inner, key, &Arc::new(dir)))),
+            Err(error) => Err(damaged(inner, at, &dir, error)),
         };
     }
 }
 
 pub(crate) fn get_entry(inner: &Arc<Inner>, key: &Key, options: &GetOptions) -> Result<Option<EntryRead>> {
-    let fail = |error: rustix::io::Errno| failed("get_entry", key, error);
+    let at = At { root: &inner.root, key, operation: "get_entry" };
     loop {
-        let Some(dir) = open_or_drop(inner, key, "get_entry")? else { return Ok(None) };
+        let Some(dir) = open_or_drop(inner, at)? else { return Ok(None) };
         let mut files = Vec::new();
-        for (name, encoded) in dir.blob_names().map_err(fail)? {
-            match dir.open_blob(&encoded, key, "get_entry") {
+        for (name, encoded) in dir.blob_names().map_err(|error| at.failed(error))? {
+            match dir.open_blob(&encoded, at) {
                 Ok(Some(file)) => files.push((name, file)),
                 Ok(None) => {}
-                Err(error) => return Err(damaged(inner, key, &dir, error)),
+                Err(error) => return Err(damaged(inner, at, &dir, error)),
             }
         }
-        let meta = dir.meta(&inner.root, key).map_err(fail)?;
+        let meta = dir.meta(at.root, key).map_err(|error| at.failed(error))?;
         // Only of a directory that is in place after all files were opened is none missing.
-        if !dir.is_current(&inner.root, key, "get_entry")? {
+        if !dir.is_current(at.root, key, at.operation)? {
             continue;
         }
         let Some(meta) = meta else { return Ok(None) };
         dir.touch(inner.clock.now());
         let whole_blobs = GetOptions::default().with_stream_above(options.stream_above);
-        let mut blobs = Vec::new();
+        let mut found = Vec::new();
         for (name, file) in files {
-            match read_blob(inner, key, &name, file, &whole_blobs) {
-                Ok(read) => blobs.push((name, read)),
-                Err(error) => return Err(damaged(inner, key, &dir, error)),
+            match read_blob(inner, at, &name, file, &whole_blobs) {
+                Ok(read) => found.push((name, read)),
+                Err(error) => return Err(damaged(inner, at, &dir, error)),
             }
         }
-        let mut whole = Vec::with_capacity(blobs.len());
-        for (name, read) in blobs {
-            // Each stream drops the entry by itself if it finds damage.
-            let blob = match read {
-                Found::InHand(blob) => blob,
-                streamed @ Found::Streamed { .. } => match EntryDir::open(&inner.root, key, "get_entry")? {
-                    Some(again) if again.is(&dir) => streamed.into_blob(inner, again),
-                    _ => return get_entry(inner, key, options),
-                },
-            };
-            whole.push((name, blob));
-        }
-        return Ok(Some(EntryRead::new(meta, whole)));
+        // Each stream drops the entry by itself if it finds damage.
+        let dir = Arc::new(dir);
+        let blobs = found.into_iter().map(|(name, read)| (name, read.into_blob(inner, key, &dir)));
+        return Ok(Some(EntryRead::new(meta, blobs.collect())));
     }
 }
 
 /// Opens an entry. What is no directory is dropped, and damage.
-fn open_or_drop(inner: &Inner, key: &Key, operation: &'static str) -> Result<Option<EntryDir>> {
-    let opened = EntryDir::open(&inner.root, key, operation);
+fn open_or_drop(inner: &Inner, at: At<'_>) -> Result<Option<EntryDir>> {
+    let opened = EntryDir::open(at.root, at.key, at.operation);
     if opened.as_ref().is_err_and(|error| error.kind() == ErrorKind::Corrupt) {
-        drop_damaged(inner, key, None);
+        drop_damaged(inner, at, None);
     }
     opened
 }
 
-fn damaged(inner: &Inner, key: &Key, dir: &EntryDir, error: Error) -> Error {
+fn damaged(inner: &Inner, at: At<'_>, dir: &EntryDir, error: Error) -> Error {
     if error.kind() == ErrorKind::Corrupt {
-        drop_damaged(inner, key, Some(dir));
+        drop_damaged(inner, at, Some(dir));
     }
     error
 }
 
+/// Drops a damaged entry, so that the next read is a miss and the next put repairs it. The whole entry:
+/// what is left of one must not pass for all of it. Without a directory, drops what is none.
+pub(crate) fn drop_damaged(inner: &Inner, at: At<'_>, this: Option<&EntryDir>) {
+    // If it cannot be dropped, the next read finds the same damage.
+    _ = remove(inner, at.key, this.map_or(Only::Strange, Only::This), at.operation, &Cancel::default());
+}
+
 enum Found {
     InHand(Blob),
-    Streamed { reader: BlobReader, range: std::ops::Range<u64>, total: u64 },
+    Streamed { reader: BlobReader, range: Range<u64>, total: u64 },
 }
 
 impl Found {
-    fn into_blob(self, inner: &Arc<Inner>, dir: EntryDir) -> Blob {
+    fn into_blob(self, inner: &Arc<Inner>, key: &Key, dir: &Arc<EntryDir>) -> Blob {
         match self {
             Self::InHand(blob) => blob,
             Self::Streamed { reader, range, total } => {
                 let checksum = reader.checksum();
                 let len = range.end - range.start;
-                Blob::from_stream(len, total, pieces(Arc::clone(inner), dir, reader, range))
-                    .with_checksum(checksum)
+                let stream = pieces(Arc::clone(inner), key.clone(), Arc::clone(dir), reader, range);
+                Blob::from_stream(len, total, stream).with_checksum(checksum)
             }
         }
     }
@@ -129,38 +125,33 @@ impl Found {
 
 fn read_blob(
     inner: &Inner,
-    key: &Key,
+    at: At<'_>,
     name: &BlobName,
     file: BlobFile,
     options: &GetOptions,
 ) -> Result<Found> {
-    let total = Envelope::payload_len(file.len).ok_or_else(|| {
-        Error::corrupt("the file's length is not that of a sealed blob").at("disk", "get").with_key(key)
-    })?;
+    let total = Envelope::payload_len(file.len)
+        .ok_or_else(|| at.corrupt("the file's length is not that of a sealed blob"))?;
     if let Some(max) = inner.options.max_blob_bytes
         && total > max
     {
-        return Err(Error::new(ErrorKind::TooLarge, "disk", "get")
-            .with_key(key)
-            .with_detail(format!("blob {name} has {total} bytes, the limit is {max}")));
+        return Err(at.too_large(format!("blob {name} has {total} bytes, the limit is {max}")));
     }
     let whole = ByteRange::new(0, None)?;
-    let range = options
-        .range
-        .unwrap_or(whole)
-        .within(total)
-        .map_err(|error| error.at("disk", "get").with_key(key))?;
+    let range = options.range.unwrap_or(whole).within(total).map_err(|error| at.named(error))?;
     let len = range.end - range.start;
-    if options.range.is_none() && len <= options.stream_above {
-        let sealed: Bytes = read_at(&file.file, 0, file.len, key)?;
-        let (payload, checksum) =
-            Envelope::open(key, name, &sealed).map_err(|error| error.at("disk", "get").with_key(key))?;
+    let in_hand = len <= options.stream_above;
+    if options.range.is_none() && in_hand && file.len <= PIECE {
+        let sealed = read_at(&file.file, 0, file.len, at)?;
+        let (payload, checksum) = Envelope::open(at.key, name, &sealed).map_err(|error| at.named(error))?;
         return Ok(Found::InHand(Blob::from_bytes(slice_range(&payload, None)?).with_checksum(checksum)));
     }
-    let reader = BlobReader::open(file, total, key, name)?;
-    if len <= options.stream_above {
-        let checksum = reader.checksum();
-        return Ok(Found::InHand(Blob::part(total, reader.read(range)?).with_checksum(checksum)));
+    let reader = BlobReader::open(file, total, name, at)?;
+    if !in_hand {
+        return Ok(Found::Streamed { reader, range, total });
     }
-    Ok(Found::Streamed { reader, range, total })
+    let checksum = reader.checksum();
+    let bytes = reader.read(range, at)?;
+    let blob = if options.range.is_none() { Blob::from_bytes(bytes) } else { Blob::part(total, bytes) };
+    Ok(Found::InHand(blob.with_checksum(checksum)))
 }

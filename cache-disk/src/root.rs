@@ -12,9 +12,11 @@ use std::{
 
 use cache_core::{Error, ErrorKind, Key, Namespace, Result};
 use rustix::{
-    fs::{AtFlags, Mode, OFlags, mkdirat, openat, unlinkat},
+    fs::{AtFlags, FileType, Mode, OFlags, mkdirat, openat, statat, unlinkat},
     io::Errno,
 };
+
+use crate::tree::DIR_FLAGS;
 
 /// The name and content of the file that says which layout a directory has.
 const MARKER: &str = ".cache-disk";
@@ -22,9 +24,6 @@ const FORMAT: &str = "cache-disk 1\n";
 
 pub(crate) const DIR_MODE: Mode = Mode::RWXU;
 pub(crate) const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
-
-const DIR_FLAGS: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 #[derive(Debug)]
 pub(crate) struct Root {
@@ -47,36 +46,39 @@ impl Root {
         Ok(root)
     }
 
-    fn check_format(&self) -> Result<()> {
-        let failed = |error: io::Error| at_open(&self.path, error);
+    /// Checks the marker, and writes it if it is not there. An empty one is written again: its writer
+    /// died before the bytes were durable.
+    pub(crate) fn check_format(&self) -> Result<()> {
+        let failed = |error: io::Error| self.failed("open", MARKER, error);
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let mut text = Vec::new();
         match openat(&self.fd, MARKER, flags, Mode::empty()) {
-            Ok(fd) => {
-                let mut text = String::new();
-                File::from(fd).take(64).read_to_string(&mut text).map_err(failed)?;
-                // An empty marker is one whose writer died before its bytes were durable.
-                if text == FORMAT || text.is_empty() {
-                    return Ok(());
-                }
-                let detail = format!(
-                    "{} has the layout {:?}, this program knows {:?}",
-                    self.path.display(),
-                    text.trim_end(),
-                    FORMAT.trim_end()
-                );
-                Err(Error::new(ErrorKind::Unsupported, "disk", "open").with_detail(detail))
-            }
-            Err(Errno::NOENT) => {
-                let flags =
-                    OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                match openat(&self.fd, MARKER, flags, FILE_MODE) {
-                    Ok(fd) => File::from(fd).write_all(FORMAT.as_bytes()).map_err(failed),
-                    Err(Errno::EXIST) => Ok(()),
-                    Err(error) => Err(failed(error.into())),
-                }
-            }
-            Err(error) => Err(failed(error.into())),
+            Ok(fd) => _ = File::from(fd).take(64).read_to_end(&mut text).map_err(failed)?,
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(failed(error.into())),
         }
+        if text == FORMAT.as_bytes() {
+            return Ok(());
+        }
+        if text.is_empty() {
+            // Whoever else does this writes the same bytes to the same place.
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let fd = openat(&self.fd, MARKER, flags, FILE_MODE).map_err(|error| failed(error.into()))?;
+            return File::from(fd).write_all(FORMAT.as_bytes()).map_err(failed);
+        }
+        let detail = format!(
+            "{} has the layout {:?}, this program knows {:?}",
+            self.path.display(),
+            String::from_utf8_lossy(&text).trim_end(),
+            FORMAT.trim_end()
+        );
+        Err(Error::new(ErrorKind::Unsupported, "disk", "open").with_detail(detail))
+    }
+
+    /// A failure of `operation` at a path below the root.
+    pub(crate) fn failed(&self, operation: &'static str, below: &str, error: io::Error) -> Error {
+        let path = if below.is_empty() { self.path.clone() } else { self.path.join(below) };
+        Error::from_io("disk", operation, error).with_detail(path.display().to_string())
     }
 
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
@@ -95,19 +97,29 @@ impl Root {
     }
 
     /// Opens a directory below the root and makes it, and those on the way, if they are not there.
-    /// What stands in the way without being a directory is replaced.
-    pub(crate) fn make_dir(&self, below: &str) -> Result<OwnedFd, Errno> {
+    /// A symbolic link in the way is replaced; anything else is somebody's, and an error.
+    pub(crate) fn make_dir(&self, below: &str, operation: &'static str) -> Result<OwnedFd> {
         match open_beneath(self.fd(), below) {
+            Ok(fd) => return Ok(fd),
             Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => {}
-            opened => return opened,
+            Err(error) => return Err(self.failed(operation, below, error.into())),
         }
+        let mut path = String::new();
         let mut dir: Option<OwnedFd> = None;
         for part in below.split('/') {
+            path = if path.is_empty() { part.to_owned() } else { format!("{path}/{part}") };
             let parent = dir.as_ref().map_or(self.fd(), AsFd::as_fd);
-            let next = open_or_make(parent, part)?;
+            let next = open_or_make(parent, part).map_err(|error| match error {
+                Errno::NOTDIR => {
+                    Error::invalid(format!("{} is not a directory", self.path.join(&path).display()))
+                        .at("disk", operation)
+                        .with_source(io::Error::from(error))
+                }
+                error => self.failed(operation, &path, error.into()),
+            })?;
             dir = Some(next);
         }
-        dir.ok_or(Errno::NOENT)
+        dir.ok_or_else(|| self.failed(operation, below, Errno::NOENT.into()))
     }
 }
 
@@ -120,17 +132,25 @@ fn at_open(path: &Path, error: io::Error) -> Error {
 }
 
 fn open_or_make(parent: BorrowedFd<'_>, part: &str) -> Result<OwnedFd, Errno> {
-    // Ends unless somebody keeps planting files: each round either opens or removes an obstacle.
+    // Ends unless somebody keeps planting links: each round either opens or removes an obstacle.
     for _ in 0..16 {
         match openat(parent, part, DIR_FLAGS, Mode::empty()) {
             Err(Errno::NOENT) => match mkdirat(parent, part, DIR_MODE) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(error) => return Err(error),
             },
-            Err(Errno::LOOP | Errno::NOTDIR) => match unlinkat(parent, part, AtFlags::empty()) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(error) => return Err(error),
-            },
+            Err(Errno::LOOP | Errno::NOTDIR) => {
+                match statat(parent, part, AtFlags::SYMLINK_NOFOLLOW) {
+                    Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink => {}
+                    Ok(_) => return Err(Errno::NOTDIR),
+                    Err(Errno::NOENT) => continue,
+                    Err(error) => return Err(error),
+                }
+                match unlinkat(parent, part, AtFlags::empty()) {
+                    Ok(()) | Err(Errno::NOENT) => {}
+                    Err(error) => return Err(error),
+                }
+            }
             opened => return opened,
         }
     }
@@ -174,23 +194,14 @@ pub(crate) fn shard_path(key: &Key) -> String {
     in_namespace(&key.namespace, &digits.to_string())
 }
 
+/// `~namespace…/hh/<64 hex>`, an entry's directory.
+pub(crate) fn entry_path(key: &Key) -> String {
+    format!("{}/{}", shard_path(key), key.digest)
+}
+
 /// A name in a namespace's directory.
 pub(crate) fn in_namespace(namespace: &Namespace, name: &str) -> String {
     if namespace.is_root() { name.to_owned() } else { format!("{}/{name}", namespace.encoded()) }
-}
-
-/// A failed system call, with the operation and the key it was for.
-pub(crate) fn failed(operation: &'static str, key: &Key, error: impl Into<io::Error>) -> Error {
-    let error: io::Error = error.into();
-    let blocked =
-        matches!(error.raw_os_error().map(Errno::from_raw_os_error), Some(Errno::LOOP | Errno::NOTDIR));
-    if blocked {
-        return Error::new(ErrorKind::Corrupt, "disk", operation)
-            .with_detail("a symbolic link or a file stands where a directory belongs")
-            .with_key(key)
-            .with_source(error);
-    }
-    Error::from_io("disk", operation, error).with_key(key)
 }
 
 #[cfg(test)]

@@ -3,21 +3,23 @@
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, VecDeque},
-    os::fd::AsFd,
+    os::fd::{AsFd, OwnedFd},
 };
 
-use cache_core::{Digest, EntryMeta, Error, ErrorKind, Key, ListOptions, Namespace, Result};
+use cache_core::{Digest, EntryMeta, ErrorKind, Key, ListOptions, Namespace, Result};
 use rustix::io::Errno;
 
 use crate::{
+    at::At,
     entry_dir::EntryDir,
     root::{Root, in_namespace},
-    session::names,
+    tree::names,
 };
 
 /// A walk that can be stopped after any entry and gone on with.
 pub(crate) struct Scan {
     options: ListOptions,
+    operation: &'static str,
     /// Namespaces still to visit. The smallest goes first, and all below one come after it.
     namespaces: BinaryHeap<Reverse<Namespace>>,
     current: Option<Namespace>,
@@ -28,14 +30,32 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
-    pub(crate) fn new(options: ListOptions) -> Self {
+    pub(crate) fn new(options: ListOptions, operation: &'static str) -> Self {
         let left = options.limit.unwrap_or(usize::MAX);
         let namespaces = BinaryHeap::from([Reverse(options.namespace.clone())]);
-        Self { options, namespaces, current: None, shards: VecDeque::new(), digests: VecDeque::new(), left }
+        Self {
+            options,
+            operation,
+            namespaces,
+            current: None,
+            shards: VecDeque::new(),
+            digests: VecDeque::new(),
+            left,
+        }
     }
 
     /// The next entry; `None` at the end. Entries that vanish meanwhile are passed over.
     pub(crate) fn next(&mut self, root: &Root) -> Result<Option<EntryMeta>> {
+        self.next_with(root, |dir, key| dir.meta(root, key))
+    }
+
+    /// The next entry for which `look` finds something. After an error the walk can go on: with what
+    /// comes behind the place that could not be read.
+    pub(crate) fn next_with<T>(
+        &mut self,
+        root: &Root,
+        look: impl Fn(&EntryDir, &Key) -> Result<Option<T>, Errno>,
+    ) -> Result<Option<T>> {
         while self.left > 0 {
             let Some(namespace) = self.current.clone() else {
                 let Some(Reverse(namespace)) = self.namespaces.pop() else { return Ok(None) };
@@ -44,9 +64,10 @@ impl Scan {
             };
             if let Some(digest) = self.digests.pop_front() {
                 let key = Key::new(namespace, digest);
-                if let Some(meta) = meta_of(root, &key, "list")? {
+                let at = At { root, key: &key, operation: self.operation };
+                if let Some(found) = look_at(at, |dir| look(dir, &key))? {
                     self.left -= 1;
-                    return Ok(Some(meta));
+                    return Ok(Some(found));
                 }
             } else if let Some(shard) = self.shards.pop_front() {
                 self.read_shard(root, &namespace, &shard)?;
@@ -66,13 +87,15 @@ impl Scan {
             return Ok(());
         }
         let fd = if namespace.is_root() {
-            Some(root.fd().try_clone_to_owned().map_err(failed)?)
+            let copy = root.fd().try_clone_to_owned();
+            Some(copy.map_err(|error| root.failed(self.operation, "", error))?)
         } else {
-            open_or_skip(root, namespace.encoded())?
+            self.open_or_skip(root, namespace.encoded())?
         };
         let Some(fd) = fd else { return Ok(()) };
         let mut shards = Vec::new();
-        for name in names(fd.as_fd()).map_err(|error| failed(error.into()))? {
+        let found = names(fd.as_fd());
+        for name in found.map_err(|error| root.failed(self.operation, namespace.encoded(), error.into()))? {
             if is_shard(&name) && self.wants_shard(&namespace, &name) {
                 shards.push(name);
             } else if self.options.recursive
@@ -103,9 +126,10 @@ impl Scan {
     }
 
     fn read_shard(&mut self, root: &Root, namespace: &Namespace, shard: &str) -> Result<()> {
-        let Some(fd) = open_or_skip(root, &in_namespace(namespace, shard))? else { return Ok(()) };
+        let path = in_namespace(namespace, shard);
+        let Some(fd) = self.open_or_skip(root, &path)? else { return Ok(()) };
         let mut digests: Vec<Digest> = names(fd.as_fd())
-            .map_err(|error| failed(error.into()))?
+            .map_err(|error| root.failed(self.operation, &path, error.into()))?
             .into_iter()
             .filter(|name| name.starts_with(shard))
             .filter_map(|name| name.parse().ok())
@@ -115,40 +139,46 @@ impl Scan {
         self.digests = digests.into();
         Ok(())
     }
+
+    /// Opens a directory of the tree; what is not there, or is a link or a file, is a stranger.
+    fn open_or_skip(&self, root: &Root, path: &str) -> Result<Option<OwnedFd>> {
+        match root.open_dir(path) {
+            Err(Errno::LOOP | Errno::NOTDIR) => Ok(None),
+            opened => opened.map_err(|error| root.failed(self.operation, path, error.into())),
+        }
+    }
 }
 
-/// What is known of an entry; `None` if there is none. Never of half an entry: a directory that was
-/// replaced meanwhile is looked at again.
+/// What is known of an entry; `None` if there is none.
 pub(crate) fn meta_of(root: &Root, key: &Key, operation: &'static str) -> Result<Option<EntryMeta>> {
+    look_at(At { root, key, operation }, |dir| dir.meta(root, key))
+}
+
+/// Looks at an entry, never at half of one: a directory that was replaced meanwhile is looked at again.
+pub(crate) fn look_at<T>(
+    at: At<'_>,
+    look: impl Fn(&EntryDir) -> Result<Option<T>, Errno>,
+) -> Result<Option<T>> {
     loop {
-        let dir = match EntryDir::open(root, key, operation) {
+        let dir = match EntryDir::open(at.root, at.key, at.operation) {
             Ok(Some(dir)) => dir,
             Ok(None) => return Ok(None),
             // A link or a file where an entry belongs is a stranger.
             Err(error) if error.kind() == ErrorKind::Corrupt => return Ok(None),
             Err(error) => return Err(error),
         };
-        let meta = dir.meta(root, key).map_err(|error| crate::root::failed(operation, key, error))?;
-        if dir.is_current(root, key, operation)? {
-            return Ok(meta);
+        let seen = look(&dir).map_err(|error| at.failed(error))?;
+        match dir.is_current(at.root, at.key, at.operation) {
+            Ok(true) => return Ok(seen),
+            Ok(false) => {}
+            Err(error) if error.kind() == ErrorKind::Corrupt => return Ok(None),
+            Err(error) => return Err(error),
         }
     }
 }
 
 fn is_shard(name: &str) -> bool {
     name.len() == 2 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-/// Opens a directory of the tree; what is not there, or is a link or a file, is a stranger.
-fn open_or_skip(root: &Root, path: &str) -> Result<Option<std::os::fd::OwnedFd>> {
-    match root.open_dir(path) {
-        Err(Errno::LOOP | Errno::NOTDIR) => Ok(None),
-        opened => opened.map_err(|error| failed(error.into())),
-    }
-}
-
-fn failed(error: std::io::Error) -> Error {
-    Error::from_io("disk", "list", error)
 }
 
 #[cfg(test)]

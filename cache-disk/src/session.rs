@@ -2,24 +2,20 @@
 //! advisory lock of `.tmp/<random>.lock` for as long as the store is open. A lock that is free belongs
 //! to a process that died, and its directory is swept.
 
-use std::{
-    io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
-};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use cache_core::{Error, ErrorKind, Result};
 use rustix::{
-    fs::{
-        AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, statat, unlinkat,
-    },
+    fs::{AtFlags, Mode, OFlags, fstat, mkdirat, openat, statat, unlinkat},
     io::Errno,
 };
 
-use crate::root::{DIR_MODE, FILE_MODE, Root};
+use crate::{
+    root::{DIR_MODE, FILE_MODE, Root},
+    tree::{DIR_FLAGS, is_random_name, names, random_name, remove_tree, try_lock},
+};
 
 const TEMP: &str = ".tmp";
-const DIR_FLAGS: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -30,27 +26,23 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn begin(root: &Root) -> Result<Self> {
-        let failed = |error: Errno| {
-            Error::from_io("disk", "open", error.into()).with_detail(root.path.display().to_string())
-        };
-        let temp = root.make_dir(TEMP).map_err(failed)?;
+    pub(crate) fn begin(root: &Root, operation: &'static str) -> Result<Self> {
+        let failed = |error: Errno| root.failed(operation, TEMP, error.into());
+        let temp = root.make_dir(TEMP, operation)?;
         for _ in 0..16 {
-            let id = random_name()?;
+            let id = random_name(operation)?;
             let lock_name = lock_name(&id);
             let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let lock = openat(&temp, &lock_name, flags, FILE_MODE).map_err(failed)?;
             // A sweep elsewhere may have taken the file for a dead one before it was locked.
-            if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err()
-                || !same_file(&temp, &lock_name, &lock)
-            {
+            if !try_lock(&lock).map_err(failed)? || !same_file(&temp, &lock_name, &lock) {
                 continue;
             }
             mkdirat(&temp, &id, DIR_MODE).map_err(failed)?;
             let dir = openat(&temp, &id, DIR_FLAGS, Mode::empty()).map_err(failed)?;
             return Ok(Self { temp, id, dir, _lock: lock });
         }
-        Err(Error::new(ErrorKind::Internal, "disk", "open")
+        Err(Error::new(ErrorKind::Internal, "disk", operation)
             .with_detail("no temporary directory could be claimed"))
     }
 
@@ -58,26 +50,45 @@ impl Session {
         self.dir.as_fd()
     }
 
-    /// Removes what dead processes left. Answers how many of them there were.
-    pub(crate) fn sweep(&self) -> Result<usize, Errno> {
-        let mut swept = 0;
-        for name in names(self.temp.as_fd())? {
-            let Some(id) = name.strip_suffix(".lock") else { continue };
-            if id == self.id {
-                continue;
-            }
-            let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-            let Ok(lock) = openat(&self.temp, &name, flags, Mode::empty()) else { continue };
-            if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok()
-                && same_file(&self.temp, &name, &lock)
-            {
-                // The lock file goes last: a directory without one would never be swept.
-                remove_tree(self.temp.as_fd(), id)?;
-                unlinkat(&self.temp, &name, AtFlags::empty())?;
-                swept += 1;
-            }
+    /// Whether another store has the directory open, in this process or elsewhere. If in doubt, one has.
+    pub(crate) fn has_company(&self) -> bool {
+        let Ok(others) = self.others() else { return true };
+        others.iter().any(|id| match self.open_lock(id) {
+            Ok(lock) => !try_lock(&lock).unwrap_or(false),
+            Err(error) => error != Errno::NOENT,
+        })
+    }
+
+    /// Removes what dead processes left; the first failure is the answer, after the rest was removed.
+    pub(crate) fn sweep(&self) -> Result<(), Errno> {
+        let mut outcome = Ok(());
+        for id in self.others()? {
+            outcome = outcome.and(self.sweep_one(&id));
         }
-        Ok(swept)
+        outcome
+    }
+
+    fn sweep_one(&self, id: &str) -> Result<(), Errno> {
+        let name = lock_name(id);
+        let Ok(lock) = self.open_lock(id) else { return Ok(()) };
+        if !try_lock(&lock)? || !same_file(&self.temp, &name, &lock) {
+            return Ok(());
+        }
+        // The lock file goes last: a directory without one would never be swept.
+        remove_tree(self.temp.as_fd(), id)?;
+        unlinkat(&self.temp, &name, AtFlags::empty())
+    }
+
+    /// All other sessions. Names that no session has are strangers.
+    fn others(&self) -> Result<Vec<String>, Errno> {
+        let names = names(self.temp.as_fd())?;
+        let ids = names.iter().filter_map(|name| name.strip_suffix(".lock"));
+        Ok(ids.filter(|id| is_random_name(id) && *id != self.id).map(str::to_owned).collect())
+    }
+
+    fn open_lock(&self, id: &str) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        openat(&self.temp, lock_name(id), flags, Mode::empty())
     }
 }
 
@@ -99,54 +110,4 @@ fn same_file(dir: &OwnedFd, name: &str, open: &OwnedFd) -> bool {
         (Ok(there), Ok(here)) => (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino),
         _ => false,
     }
-}
-
-/// A name that nobody can guess: 128 random bits.
-pub(crate) fn random_name() -> Result<String> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        Error::new(ErrorKind::Unavailable, "disk", "open").with_source(io::Error::other(error))
-    })?;
-    Ok(bytes.iter().fold(String::new(), |name, byte| format!("{name}{byte:02x}")))
-}
-
-/// The names in a directory, without the dot names and those that are not UTF-8.
-pub(crate) fn names(dir: BorrowedFd<'_>) -> Result<Vec<String>, Errno> {
-    let mut names = Vec::new();
-    for entry in Dir::read_from(dir)? {
-        if let Ok(name) = entry?.file_name().to_str()
-            && name != "."
-            && name != ".."
-        {
-            names.push(name.to_owned());
-        }
-    }
-    Ok(names)
-}
-
-/// Removes a file, or a directory with everything in it. What is not there is fine.
-pub(crate) fn remove_tree(parent: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
-    let gone = |result: Result<(), Errno>| match result {
-        Err(Errno::NOENT) => Ok(()),
-        result => result,
-    };
-    let dir = match openat(parent, name, DIR_FLAGS, Mode::empty()) {
-        Ok(dir) => dir,
-        Err(Errno::NOENT) => return Ok(()),
-        Err(Errno::LOOP | Errno::NOTDIR) => return gone(unlinkat(parent, name, AtFlags::empty())),
-        Err(error) => return Err(error),
-    };
-    for entry in Dir::read_from(&dir)? {
-        let entry = entry?;
-        let child = entry.file_name();
-        if child == c"." || child == c".." {
-            continue;
-        }
-        if entry.file_type() == FileType::Directory {
-            remove_tree(dir.as_fd(), &child.to_string_lossy())?;
-        } else {
-            gone(unlinkat(&dir, child, AtFlags::empty()))?;
-        }
-    }
-    gone(unlinkat(parent, name, AtFlags::REMOVEDIR))
 }

@@ -4,19 +4,28 @@ use std::{fs::File, io::Write, os::fd::OwnedFd, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use cache_core::{BLOCK_BYTES, BlobName, Envelope, Key, Result, Sealer};
-use rustix::fs::{Mode, OFlags, mkdirat, openat};
+use rustix::{
+    fs::{Mode, OFlags, mkdirat, openat},
+    io::Errno,
+};
 use tokio::runtime::Handle;
 
 use crate::{
+    at::At,
     disk::Inner,
     entry_dir::set_modified,
-    root::{DIR_MODE, FILE_MODE, failed},
-    session::{random_name, remove_tree},
+    pending::Epoch,
+    root::{DIR_MODE, FILE_MODE},
+    session::Session,
+    tree::{DIR_FLAGS, random_name, remove_tree},
 };
 
 /// Removed when dropped, unless it was published.
 pub(crate) struct Stage {
     inner: Arc<Inner>,
+    pub(crate) session: Arc<Session>,
+    /// From before its first byte was written.
+    pub(crate) begun: Epoch,
     pub(crate) name: String,
     pub(crate) dir: OwnedFd,
     pub(crate) key: Key,
@@ -27,13 +36,22 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) fn begin(inner: &Arc<Inner>, key: &Key, created: SystemTime) -> Result<Self> {
-        let name = random_name()?;
-        let session = inner.session.dir();
-        mkdirat(session, &name, DIR_MODE).map_err(|error| failed("put", key, error))?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let dir = openat(session, &name, flags, Mode::empty()).map_err(|error| failed("put", key, error))?;
+        let at = At { root: &inner.root, key, operation: "put" };
+        let begun = inner.pending.epoch();
+        let name = at.keyed(random_name("put"))?;
+        let mut session = inner.session();
+        let mut made = mkdirat(session.dir(), &name, DIR_MODE);
+        if made == Err(Errno::NOENT) {
+            // Somebody emptied the directory under the open store.
+            session = at.keyed(inner.renew_session(&session, "put"))?;
+            made = mkdirat(session.dir(), &name, DIR_MODE);
+        }
+        made.map_err(|error| at.failed(error))?;
+        let dir = openat(session.dir(), &name, DIR_FLAGS, Mode::empty()).map_err(|error| at.failed(error))?;
         Ok(Self {
             inner: Arc::clone(inner),
+            session,
+            begun,
             name,
             dir,
             key: key.clone(),
@@ -45,14 +63,18 @@ impl Stage {
 
     /// The bytes of all blobs so far.
     pub(crate) fn bytes(&self) -> u64 {
-        self.blobs.iter().map(|(_, bytes)| bytes).sum()
+        self.blobs.iter().fold(0, |sum, (_, bytes)| sum.saturating_add(*bytes))
+    }
+
+    fn at(&self) -> At<'_> {
+        At { root: &self.inner.root, key: &self.key, operation: "put" }
     }
 
     fn create(&self, name: &BlobName) -> Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         openat(&self.dir, name.encoded(), flags, FILE_MODE)
             .map(File::from)
-            .map_err(|error| failed("put", &self.key, error))
+            .map_err(|error| self.at().failed(error))
     }
 
     /// Writes a blob that is in hand.
@@ -60,7 +82,7 @@ impl Stage {
         if payload.len() <= BLOCK_BYTES {
             let sealed = Envelope::seal(&self.key, name, payload);
             let mut file = self.create(name)?;
-            file.write_all(&sealed).map_err(|error| failed("put", &self.key, error))?;
+            file.write_all(&sealed).map_err(|error| self.at().failed(error))?;
             return self.finish_blob(name, &file, payload.len() as u64);
         }
         let mut blob = self.begin_blob(name)?;
@@ -72,7 +94,7 @@ impl Stage {
     pub(crate) fn begin_blob(&self, name: &BlobName) -> Result<StagedBlob> {
         let mut file = self.create(name)?;
         let sealer = Sealer::new(&self.key, name);
-        file.write_all(&sealer.header()).map_err(|error| failed("put", &self.key, error))?;
+        file.write_all(&sealer.header()).map_err(|error| self.at().failed(error))?;
         Ok(StagedBlob { name: name.clone(), file, sealer, bytes: 0 })
     }
 
@@ -80,18 +102,18 @@ impl Stage {
     pub(crate) fn append(&self, blob: &mut StagedBlob, payload: &[u8]) -> Result<()> {
         blob.sealer.update(payload);
         blob.bytes += payload.len() as u64;
-        blob.file.write_all(payload).map_err(|error| failed("put", &self.key, error))
+        blob.file.write_all(payload).map_err(|error| self.at().failed(error))
     }
 
     /// Seals a blob that streamed in.
     pub(crate) fn end_blob(&mut self, blob: StagedBlob) -> Result<()> {
         let StagedBlob { name, mut file, sealer, bytes } = blob;
-        file.write_all(&sealer.finish().0).map_err(|error| failed("put", &self.key, error))?;
+        file.write_all(&sealer.finish().0).map_err(|error| self.at().failed(error))?;
         self.finish_blob(&name, &file, bytes)
     }
 
     fn finish_blob(&mut self, name: &BlobName, file: &File, bytes: u64) -> Result<()> {
-        set_modified(file, self.created).map_err(|error| failed("put", &self.key, error))?;
+        set_modified(file, self.created).map_err(|error| self.at().failed(error))?;
         self.blobs.push((name.clone(), bytes));
         Ok(())
     }
@@ -115,9 +137,9 @@ impl Drop for Stage {
         if self.published {
             return;
         }
-        let (inner, name) = (Arc::clone(&self.inner), std::mem::take(&mut self.name));
+        let (session, name) = (Arc::clone(&self.session), std::mem::take(&mut self.name));
         // What cannot be removed now is swept with this process's directory.
-        let remove = move || _ = remove_tree(inner.session.dir(), &name);
+        let remove = move || _ = remove_tree(session.dir(), name.as_str());
         // A future may be dropped on a thread that must not wait for a disk.
         match Handle::try_current() {
             Ok(handle) => _ = self.inner.tasks.spawn_blocking_on(remove, &handle),

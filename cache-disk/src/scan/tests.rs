@@ -7,7 +7,7 @@ fn shards(options: ListOptions) -> Vec<String> {
         std::fs::create_dir(dir.path().join(format!("{shard:02x}"))).unwrap();
     }
     let root = Root::open(dir.path()).unwrap();
-    let mut scan = Scan::new(options);
+    let mut scan = Scan::new(options, "list");
     scan.enter(&root, Namespace::root()).unwrap();
     scan.shards.into()
 }

@@ -3,7 +3,8 @@
 use std::fs;
 
 use cache_core::{
-    BlobName, ErrorKind, GetOptions, Key, KeyManagement, PutEntry, PutOptions, Store, StoreExt,
+    BlobName, Envelope, ErrorKind, GetOptions, Key, KeyManagement, PutEntry, PutMode, PutOptions, Store,
+    StoreExt,
 };
 use cache_disk::{DiskOptions, DiskStore};
 
@@ -129,4 +130,76 @@ async fn a_blob_over_the_limit_is_refused_on_get_too() {
     let limited = |max: u64| DiskStore::open(DiskOptions::new(dir.path()).with_max_blob_bytes(max));
     assert_eq!(get(&limited(10).await.unwrap(), &key("a")).await, Ok(Some(b"0123456789".to_vec())));
     assert_eq!(get(&limited(9).await.unwrap(), &key("a")).await, Err(ErrorKind::TooLarge));
+}
+
+#[tokio::test]
+async fn a_file_that_is_a_hole_of_4_tib_costs_neither_memory_nor_time() {
+    use std::os::unix::fs::FileExt;
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let key = key("a");
+    let payload = 1_u64 << 42;
+    let len = Envelope::sealed_len(payload);
+    for with_footer in [false, true] {
+        put(&store, &key, b"value").await;
+        let file = fs::OpenOptions::new().write(true).open(blob_path(dir.path(), &key)).unwrap();
+        file.set_len(len).unwrap();
+        if with_footer {
+            file.write_all_at(&payload.to_le_bytes(), len - 48).unwrap();
+            file.write_all_at(b"CBLOBEND", len - 8).unwrap();
+        }
+        let begun = std::time::Instant::now();
+        for stream_above in [0, u64::MAX] {
+            let options = GetOptions::default().with_stream_above(stream_above);
+            let read = store.get(&key, &BlobName::DATA, options).await;
+            assert!(read.map_or_else(|error| error.kind() == ErrorKind::Corrupt, |found| found.is_none()));
+        }
+        assert!(begun.elapsed() < std::time::Duration::from_secs(1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_that_is_replaced_all_the_time_is_there_all_the_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let key = key("a");
+    let side = BlobName::new("side").unwrap();
+    let replace = |n: u8| {
+        let entry = PutEntry::data(vec![n; 2000]).with(side.clone(), vec![n; 5000]);
+        store.put(&key, entry, PutOptions::default())
+    };
+    replace(0).await.unwrap();
+    let end = std::time::Instant::now() + std::time::Duration::from_millis(700);
+    let writer = async {
+        let mut n = 0_u8;
+        while std::time::Instant::now() < end {
+            n = n.wrapping_add(1);
+            replace(n).await.unwrap();
+        }
+    };
+    let reader = async {
+        while std::time::Instant::now() < end {
+            assert!(store.contains(&key).await.unwrap());
+            let options = GetOptions::default().with_stream_above(100);
+            let entry = store.get_entry(&key, options).await.unwrap().unwrap();
+            let mut seen = Vec::new();
+            for (_, blob) in entry.blobs {
+                seen.push(blob.collect(1 << 20).await.unwrap()[0]);
+            }
+            assert!(seen.len() == 2 && seen[0] == seen[1], "{seen:?}");
+        }
+    };
+    futures::join!(writer, reader);
+}
+
+#[tokio::test]
+async fn an_entry_with_nothing_but_a_link_is_none_and_filled() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let key = key("a");
+    fs::create_dir_all(entry_path(dir.path(), &key)).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", blob_path(dir.path(), &key)).unwrap();
+    assert!(!store.contains(&key).await.unwrap());
+    store.put(&key, PutEntry::data("new"), PutOptions::mode(PutMode::Fill)).await.unwrap();
+    assert_eq!(get(&store, &key).await, Ok(Some(b"new".to_vec())));
 }

@@ -113,3 +113,63 @@ fn outside_a_runtime_is_an_error_and_no_panic() {
     let opened = futures::FutureExt::now_or_never(DiskStore::open(DiskOptions::new(dir.path())));
     assert_eq!(opened.unwrap().unwrap_err().kind(), ErrorKind::Unsupported);
 }
+
+#[tokio::test]
+async fn a_file_where_a_directory_belongs_is_named_and_never_deleted() {
+    let dir = tempfile::tempdir().unwrap();
+    let shard = entry_path(dir.path(), &key("a")).parent().unwrap().to_owned();
+    let temp = dir.path().join(".tmp");
+    fs::write(&temp, "precious").unwrap();
+    let error = DiskStore::open(DiskOptions::new(dir.path())).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains(&temp.display().to_string()), "{error}");
+    assert_eq!(fs::read_to_string(&temp).unwrap(), "precious");
+    fs::remove_file(&temp).unwrap();
+
+    let store = open(dir.path()).await;
+    fs::write(&shard, "precious").unwrap();
+    let error = store.put_bytes(&key("a"), "v".into()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains(&shard.display().to_string()), "{error}");
+    store.evict(&key("a")).await.unwrap();
+    assert!(!store.contains(&key("a")).await.unwrap());
+    assert_eq!(fs::read_to_string(&shard).unwrap(), "precious");
+}
+
+#[tokio::test]
+async fn a_marker_that_is_no_text_is_refused_and_an_empty_one_written_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let marker = dir.path().join(".cache-disk");
+    fs::write(&marker, b"\xff\xfe").unwrap();
+    let error = DiskStore::open(DiskOptions::new(dir.path())).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    fs::write(&marker, "").unwrap();
+    open(dir.path()).await;
+    assert_eq!(fs::read_to_string(&marker).unwrap(), "cache-disk 1\n");
+}
+
+#[tokio::test]
+async fn an_entry_with_a_name_that_is_not_utf_8_is_evicted_whole() {
+    use std::os::unix::ffi::OsStrExt;
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    store.put_bytes(&key("a"), "v".into()).await.unwrap();
+    let odd = std::ffi::OsStr::from_bytes(b"\xff");
+    fs::create_dir(entry_path(dir.path(), &key("a")).join(odd)).unwrap();
+    store.evict(&key("a")).await.unwrap();
+    assert!(!store.contains(&key("a")).await.unwrap());
+    store.close(None).await.unwrap();
+    drop(store);
+    assert_eq!(fs::read_dir(dir.path().join(".tmp")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_put_into_a_directory_that_is_gone_names_the_path() {
+    let dir = tempfile::tempdir().unwrap();
+    let gone = dir.path().join("gone");
+    let store = open(&gone).await;
+    fs::remove_dir_all(&gone).unwrap();
+    let error = store.put_bytes(&key("a"), "v".into()).await.unwrap_err();
+    assert!(error.to_string().starts_with("disk: put: "), "{error}");
+    assert!(error.to_string().contains(&gone.display().to_string()), "{error}");
+}

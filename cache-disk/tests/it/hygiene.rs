@@ -56,14 +56,21 @@ async fn what_a_dead_process_left_is_swept_and_what_a_living_one_has_is_not() {
     assert!(tokio::time::timeout(Duration::from_millis(50), &mut put).await.is_err());
 
     let temp = dir.path().join(".tmp");
-    fs::create_dir_all(temp.join("dead/entry")).unwrap();
-    fs::write(temp.join("dead/entry/~data"), "half a value").unwrap();
-    fs::write(temp.join("dead.lock"), "").unwrap();
+    let dead = temp.join("0123456789abcdef0123456789abcdef");
+    let dead_lock = dead.with_extension("lock");
+    fs::create_dir_all(dead.join("entry")).unwrap();
+    fs::write(dead.join("entry/~data"), "half a value").unwrap();
+    fs::write(&dead_lock, "").unwrap();
+    let package = temp.join("package");
+    fs::create_dir_all(&package).unwrap();
+    fs::write(package.join("precious"), "a stranger's").unwrap();
+    fs::write(temp.join("package.lock"), "").unwrap();
     let next = open(dir.path()).await;
     // The sweep runs beside the open; closing waits for it.
     next.close(None).await.unwrap();
-    assert!(!temp.join("dead").exists() && !temp.join("dead.lock").exists());
-    assert_eq!(temporaries(dir.path()).len(), 1, "the living put's stage is still there");
+    assert!(!dead.exists() && !dead_lock.exists());
+    assert!(package.join("precious").exists() && temp.join("package.lock").exists());
+    assert_eq!(temporaries(dir.path()).len(), 2, "the living put's stage is still there, and the stranger");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 use std::{fs, os::unix::fs::symlink, path::Path};
 
 use cache_core::{BlobName, ErrorKind, KeyManagement, ListOptions, Namespace, StoreExt};
+use cache_disk::{DiskOptions, DiskStore};
 use futures::TryStreamExt;
 use tempfile::TempDir;
 
@@ -66,7 +67,10 @@ async fn links_in_place_of_shards_and_namespaces_are_refused_and_replaced() {
     symlink(outside.path(), dir.path().join("~ns")).unwrap();
     for key in [&in_root, &below] {
         assert_eq!(store.get_bytes(key, &BlobName::DATA).await.unwrap_err().kind(), ErrorKind::Corrupt);
+        store.evict(key).await.unwrap();
     }
+    let limited = DiskStore::open(DiskOptions::new(dir.path()).with_max_bytes(10)).await.unwrap();
+    assert!(!limited.put_bytes(&in_root, vec![0; 11].into()).await.unwrap().is_stored());
     let listed: Vec<_> = store.list(ListOptions::below(&Namespace::root())).try_collect().await.unwrap();
     assert_eq!(listed, []);
     for key in [&in_root, &below] {

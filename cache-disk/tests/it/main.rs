@@ -7,6 +7,7 @@ use cache_core::{BlobName, Digest, Key};
 use cache_disk::{DiskOptions, DiskStore};
 
 mod budget;
+mod cancel;
 mod conformance;
 mod damage;
 mod directory;

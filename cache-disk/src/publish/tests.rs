@@ -1,0 +1,80 @@
+use std::{fs, path::Path, time::SystemTime};
+
+use bytes::Bytes;
+use cache_core::{BlobName, Digest, ErrorKind, Store, StoreExt};
+
+use super::*;
+use crate::{DiskOptions, DiskStore};
+
+fn key() -> Key {
+    Key::from(Digest::of("k"))
+}
+
+fn staged(store: &DiskStore, bytes: &'static [u8]) -> Stage {
+    let mut stage = Stage::begin(&store.0, &key(), SystemTime::UNIX_EPOCH).unwrap();
+    stage.write(&BlobName::DATA, &Bytes::from_static(bytes)).unwrap();
+    stage
+}
+
+async fn open(dir: &Path) -> DiskStore {
+    DiskStore::open(DiskOptions::new(dir)).await.unwrap()
+}
+
+async fn get(store: &DiskStore) -> Option<Bytes> {
+    store.get_bytes(&key(), &BlobName::DATA).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_put_that_was_dropped_does_not_become_visible() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let dropped = Cancel::default();
+    dropped.set();
+    for held in [None, Some("newer")] {
+        if let Some(held) = held {
+            store.put_bytes(&key(), held.into()).await.unwrap();
+        }
+        assert!(publish(&store.0, staged(&store, b"older"), PutMode::Replace, &dropped).is_err());
+        assert_eq!(get(&store).await, held.map(Bytes::from));
+    }
+    assert_eq!(store.flush().await.unwrap().entries, 1);
+}
+
+#[tokio::test]
+async fn a_file_system_without_exchange_replaces_in_two_steps() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    store.put_bytes(&key(), "old".into()).await.unwrap();
+    let shard = store.0.root.open_dir(&shard_path(&key())).unwrap().unwrap();
+    let stage = staged(&store, b"new");
+    replace_in_two_steps(&store.0, &stage, &shard, 3, true, &Cancel::default()).unwrap();
+    stage.was_published();
+    assert_eq!(get(&store).await.unwrap(), "new");
+}
+
+#[tokio::test]
+async fn a_replace_in_two_steps_whose_second_fails_puts_the_old_entry_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    store.put_bytes(&key(), "old".into()).await.unwrap();
+    let shard = store.0.root.open_dir(&shard_path(&key())).unwrap().unwrap();
+    let stage = staged(&store, b"new");
+    let session = fs::read_dir(dir.path().join(".tmp")).unwrap().find_map(|found| {
+        let path = found.unwrap().path();
+        path.is_dir().then_some(path)
+    });
+    fs::remove_dir_all(session.unwrap().join(&stage.name)).unwrap();
+    assert!(replace_in_two_steps(&store.0, &stage, &shard, 3, true, &Cancel::default()).is_err());
+    assert_eq!(get(&store).await.unwrap(), "old");
+}
+
+#[tokio::test]
+async fn a_directory_emptied_between_stage_and_rename_is_an_error_that_names_the_path() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let stage = staged(&store, b"new");
+    fs::remove_dir_all(dir.path().join(".tmp")).unwrap();
+    let error = publish(&store.0, stage, PutMode::Replace, &Cancel::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains(&dir.path().display().to_string()), "{error}");
+}

@@ -1,0 +1,153 @@
+//! The traits, for a directory.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cache_core::{
+    Blob, BlobName, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, Error, FlushReport,
+    GetOptions, Key, KeyManagement, ListOptions, Metrics, Namespace, Powers, PutEntry, PutOptions,
+    PutOutcome, Result, Store, StoreInfo, Usage,
+};
+use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
+
+use crate::{
+    close::drain,
+    disk::{DiskStore, Inner, runtime},
+    evict, read,
+    scan::{Scan, meta_of},
+};
+
+/// Entries fetched in one hop to a blocking thread while listing.
+const PAGE: usize = 256;
+
+#[async_trait]
+impl KeyManagement for DiskStore {
+    async fn contains(&self, key: &Key) -> Result<bool> {
+        let asked = key.clone();
+        let answer = self.run("contains", move |inner| read::contains(inner, &asked)).await;
+        self.0.counters.contains(&answer);
+        answer
+    }
+
+    async fn evict(&self, key: &Key) -> Result<()> {
+        self.remove(key, "evict").await
+    }
+
+    fn list(&self, options: ListOptions) -> BoxStream<'static, Result<EntryMeta>> {
+        let page = options.limit.unwrap_or(PAGE).clamp(1, PAGE);
+        let store = self.clone();
+        stream::try_unfold(Some(Scan::new(options, "list")), move |scan| {
+            let store = store.clone();
+            async move {
+                let Some(mut scan) = scan else { return Ok(None) };
+                let fetch = move |inner: &Arc<Inner>| {
+                    let mut found = Vec::new();
+                    while found.len() < page {
+                        match scan.next(&inner.root)? {
+                            Some(meta) => found.push(meta),
+                            None => return Ok((found, None)),
+                        }
+                    }
+                    Ok((found, Some(scan)))
+                };
+                let (found, rest) = store.run("list", fetch).await?;
+                Ok::<_, Error>(Some((stream::iter(found.into_iter().map(Ok)), rest)))
+            }
+        })
+        .try_flatten()
+        .fuse()
+        .boxed()
+    }
+}
+
+#[async_trait]
+impl Store for DiskStore {
+    fn info(&self) -> StoreInfo {
+        let mut powers = Powers::default();
+        (powers.durable, powers.shared, powers.bounded, powers.recency) = (true, true, true, true);
+        (powers.cross_process_merge, powers.streaming) = (true, true);
+        StoreInfo::new("disk", self.0.root.path.display().to_string(), powers)
+            .with_max_bytes(self.0.options.max_bytes)
+            .with_max_blob_bytes(self.0.options.max_blob_bytes)
+    }
+
+    fn metrics(&self) -> Metrics {
+        let mut metrics = self.0.counters.snapshot();
+        metrics.resident_bytes = self.0.budget.estimate();
+        metrics
+    }
+
+    /// Never answers: every read is verified, on a thread that may wait for the disk.
+    fn get_now(&self, _key: &Key, _blob: &BlobName) -> Option<Bytes> {
+        None
+    }
+
+    async fn get(&self, key: &Key, blob: &BlobName, options: GetOptions) -> Result<Option<Blob>> {
+        let (asked, name) = (key.clone(), blob.clone());
+        let read = self.run("get", move |inner| read::get(inner, &asked, &name, &options)).await;
+        self.0.counters.read(&read, Blob::len);
+        read
+    }
+
+    async fn get_entry(&self, key: &Key, options: GetOptions) -> Result<Option<EntryRead>> {
+        let asked = key.clone();
+        let read = self.run("get_entry", move |inner| read::get_entry(inner, &asked, &options)).await;
+        self.0.counters.read(&read, |entry| entry.meta.counted_bytes());
+        read
+    }
+
+    async fn put(&self, key: &Key, entry: PutEntry, options: PutOptions) -> Result<PutOutcome> {
+        let put = self.put_entry(key, entry, options).await;
+        let bytes = put.as_ref().map_or(0, |(_, bytes)| *bytes);
+        let outcome = put.map(|(outcome, _)| outcome).map_err(|error| error.at("disk", "put").with_key(key));
+        self.0.counters.put(&outcome, bytes);
+        outcome
+    }
+
+    async fn meta(&self, key: &Key) -> Result<Option<EntryMeta>> {
+        let asked = key.clone();
+        self.run("meta", move |inner| meta_of(&inner.root, &asked, "meta")).await
+    }
+
+    async fn usage(&self, scope: &Namespace) -> Result<Usage> {
+        let scope = scope.clone();
+        self.run("usage", move |inner| {
+            let mut usage = Usage::default();
+            let mut scan = Scan::new(ListOptions::below(&scope), "usage");
+            while let Some(entry) = scan.next(&inner.root)? {
+                usage.add(entry.counted_bytes(), entry.stored_bytes);
+            }
+            Ok(usage)
+        })
+        .await
+    }
+
+    async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
+        let (scope, policy) = (scope.clone(), *policy);
+        let permit = self.evicting("clean").await?;
+        self.run("clean", move |inner| {
+            let _permit = permit;
+            evict::clean(inner, &scope, &policy)
+        })
+        .await
+    }
+
+    /// One `syncfs` of the file system that the directory lies on, then evictions that are due.
+    async fn flush(&self) -> Result<FlushReport> {
+        let synced = self.run("flush", |inner| inner.pending.flush(&inner.root)).await;
+        let kept = self.enforce_for_flush().await;
+        let flushed = synced.and_then(|entries| kept.map(|()| FlushReport::durable(entries)));
+        self.0.counters.flush(flushed.is_ok());
+        flushed
+    }
+
+    async fn close(&self, deadline: Option<Duration>) -> Result<CloseReport> {
+        self.0.closed.store(true, Ordering::Release);
+        runtime("close")?;
+        Ok(CloseReport::left(drain(&self.0.tasks, deadline).await))
+    }
+}

@@ -1,0 +1,23 @@
+use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt};
+
+use super::*;
+
+#[test]
+fn a_tree_with_names_that_are_not_utf_8_is_removed_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let odd = dir.path().join("tree").join(OsStr::from_bytes(b"\xff"));
+    fs::create_dir_all(&odd).unwrap();
+    fs::write(odd.join(OsStr::from_bytes(b"file \xfe")), "x").unwrap();
+    let parent = fs::File::open(dir.path()).unwrap();
+    remove_tree(parent.as_fd(), "tree").unwrap();
+    assert!(!dir.path().join("tree").exists());
+    remove_tree(parent.as_fd(), "tree").unwrap();
+}
+
+#[test]
+fn a_random_name_is_told_from_others() {
+    assert!(is_random_name(&random_name("open").unwrap()));
+    for name in ["", "package", &"A".repeat(32), &"0".repeat(31), &"0".repeat(33)] {
+        assert!(!is_random_name(name), "{name}");
+    }
+}
