@@ -32,21 +32,33 @@ use crate::head_timer::HeadTimer;
 /// Clients keep connections for the whole of a build and pause for as long as one compilation takes.
 const IDLE_WITHIN: Duration = Duration::from_secs(150);
 
-/// How long a client may take nothing of an answer that is ready for it.
-const STALL_WITHIN: Duration = Duration::from_secs(30);
-
 /// How long a client whose body was not read is given to read the answer.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// How patient a connection is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// From the first byte of a request's head to its last.
+    pub(crate) head_within: Duration,
+    /// While the client takes nothing of an answer that is ready for it.
+    pub(crate) take_within: Duration,
+}
+
 /// Serves one connection until either side is done with it, or `watcher` asks for its end.
-pub(crate) async fn run(stream: TcpStream, router: Router, head_within: Duration, watcher: Watcher) {
+pub(crate) async fn run(stream: TcpStream, router: Router, limits: Limits, watcher: Watcher) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY was not set");
     }
     let arrived = Arc::new(AtomicBool::new(false));
     let unread = Arc::new(AtomicBool::new(false));
-    let socket =
-        Socket { stream, arrived: arrived.clone(), unread: unread.clone(), end: End::Open, stalled: None };
+    let socket = Socket {
+        stream,
+        arrived: arrived.clone(),
+        unread: unread.clone(),
+        end: End::Open,
+        take_within: limits.take_within,
+        stalled: None,
+    };
     let service = service_fn(move |request: Request<Incoming>| {
         unread.store(false, Ordering::Relaxed);
         let unread = unread.clone();
@@ -54,7 +66,7 @@ pub(crate) async fn run(stream: TcpStream, router: Router, head_within: Duration
         router.clone().oneshot(request.map(body))
     });
     let connection = http1::Builder::new()
-        .timer(HeadTimer::new(arrived, head_within))
+        .timer(HeadTimer::new(arrived, limits.head_within))
         .header_read_timeout(IDLE_WITHIN)
         .serve_connection(TokioIo::new(socket), service);
     if let Err(error) = watcher.watch(connection).await {
@@ -105,6 +117,7 @@ struct Socket {
     arrived: Arc<AtomicBool>,
     unread: Arc<AtomicBool>,
     end: End,
+    take_within: Duration,
     /// Runs while the client takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
 }
@@ -116,7 +129,7 @@ impl Socket {
             self.stalled = None;
             return write;
         }
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(STALL_WITHIN)));
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.take_within)));
         match stalled.as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             Poll::Pending => Poll::Pending,

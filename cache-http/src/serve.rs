@@ -12,7 +12,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::connection;
+use crate::connection::{self, Limits};
 
 /// Serves `router` on `listener` with the socket options that build tools need: no Nagle delay,
 /// acknowledgements at once, connections that live through a build.
@@ -25,7 +25,7 @@ pub fn serve(listener: TcpListener, router: Router) -> Serve {
         signal: pending().boxed(),
         flush: None,
         drain_within: Duration::from_secs(10),
-        head_within: Duration::from_secs(30),
+        limits: Limits { head_within: Duration::from_secs(30), take_within: Duration::from_secs(30) },
     }
 }
 
@@ -45,7 +45,7 @@ pub struct Serve {
     signal: BoxFuture<'static, ()>,
     flush: Option<Cache>,
     drain_within: Duration,
-    head_within: Duration,
+    limits: Limits,
 }
 
 impl Serve {
@@ -72,12 +72,18 @@ impl Serve {
     /// default. A connection on which none has begun may stay for 150 s, and so may one whose head began in
     /// the same packet as the end of the request before.
     pub fn head_within(mut self, limit: Duration) -> Self {
-        self.head_within = limit;
+        self.limits.head_within = limit;
+        self
+    }
+
+    /// Cuts a connection whose client takes nothing of an answer for so long, 30 s by default.
+    pub fn take_within(mut self, limit: Duration) -> Self {
+        self.limits.take_within = limit;
         self
     }
 
     async fn run(self) -> io::Result<()> {
-        let Self { listener, router, mut signal, flush, drain_within, head_within } = self;
+        let Self { listener, router, mut signal, flush, drain_within, limits } = self;
         let connections = TaskTracker::new();
         let graceful = GracefulShutdown::new();
         let cut = CancellationToken::new();
@@ -88,7 +94,7 @@ impl Serve {
                 () = &mut signal => break,
                 stream = accept(&listener) => stream,
             };
-            let connection = connection::run(stream, router.clone(), head_within, graceful.watcher());
+            let connection = connection::run(stream, router.clone(), limits, graceful.watcher());
             connections.spawn(cut.clone().run_until_cancelled_owned(connection));
         }
         drop(listener);
@@ -140,7 +146,7 @@ impl fmt::Debug for Serve {
             .field("listener", &self.listener)
             .field("flush", &self.flush.is_some())
             .field("drain_within", &self.drain_within)
-            .field("head_within", &self.head_within)
+            .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
 }

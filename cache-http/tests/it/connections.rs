@@ -36,6 +36,27 @@ async fn upload_in_two_packets_is_not_delayed() {
 }
 
 #[tokio::test]
+async fn client_that_takes_nothing_of_its_answer_is_cut_and_a_slow_one_is_not() {
+    let cache = cache::open("memory:").await.unwrap();
+    let server =
+        Server::tuned(cache, HttpOptions::default(), |serve| serve.take_within(Duration::from_millis(300)))
+            .await;
+    let body = noise(40_000_000);
+    assert_eq!(server.client().await.put(&format!("/ac/{ABC}"), &body).await.status, 200);
+
+    let mut silent = server.client().await;
+    silent.begin("GET", &format!("/ac/{ABC}"), &[]).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let cut = silent.try_reply("GET").await;
+    assert!(!cut.is_some_and(|reply| reply.complete), "the answer still came whole");
+
+    let mut slow = server.client().await;
+    slow.begin("GET", &format!("/ac/{ABC}"), &[]).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(slow.reply("GET").await.body, body);
+}
+
+#[tokio::test]
 async fn partial_head_is_cut_and_an_idle_connection_is_not() {
     let options = HttpOptions::default();
     let cache = cache::open("memory:").await.unwrap();
