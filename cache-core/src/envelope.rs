@@ -50,6 +50,18 @@ impl Envelope {
     /// The bytes at the very end, after the table of block sums.
     pub const FOOTER_BYTES: usize = 48;
 
+    /// The bytes of one block's sum in the table.
+    pub const SUM_BYTES: usize = SUM;
+
+    /// Whether a footer may be that of a payload of `payload` bytes: a look at it before anything is read
+    /// whose length it tells. [`SealedIndex::read`] verifies it.
+    #[must_use]
+    pub fn footer_tells(footer: &[u8], payload: u64) -> bool {
+        footer.len() == Self::FOOTER_BYTES
+            && footer.starts_with(&payload.to_le_bytes())
+            && footer.ends_with(&END)
+    }
+
     /// The length of a sealed blob with a payload of `payload` bytes.
     #[must_use]
     pub const fn sealed_len(payload: u64) -> u64 {

@@ -87,6 +87,8 @@ counters! {
     refused_puts,
     /// Puts that failed.
     put_errors,
+    /// Entries that callers asked to remove, whether or not they were there.
+    removals,
     /// Entries that went to keep a budget or by `clean`.
     evictions,
     /// Their bytes.
@@ -164,6 +166,11 @@ impl Counters {
         }
     }
 
+    /// Counts a removal that a caller asked for.
+    pub fn removal(&self) {
+        add(&self.removals, 1);
+    }
+
     /// Counts an eviction by policy of `bytes` bytes.
     pub fn eviction(&self, bytes: u64) {
         add(&self.evictions, 1);
@@ -219,6 +226,7 @@ impl Metrics {
             "{pad}{:<16} {} ({} refused, {} failed)",
             "puts:", self.puts, self.refused_puts, self.put_errors
         )?;
+        writeln!(f, "{pad}{:<16} {}", "removals:", self.removals)?;
         writeln!(f, "{pad}{:<16} {} ({})", "evictions:", self.evictions, size(self.evicted_bytes))?;
         writeln!(f, "{pad}{:<16} {}", "spills:", self.spills)?;
         writeln!(f, "{pad}{:<16} {} ({} failed)", "promotions:", self.promotions, self.promotion_errors)?;

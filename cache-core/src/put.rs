@@ -109,6 +109,17 @@ impl PutEntry {
         (entry, count)
     }
 
+    /// Why a store with this budget refuses the entry before it reads any of it, as far as its length is
+    /// known.
+    #[must_use]
+    pub fn refusal(&self, max_bytes: Option<u64>) -> Option<Refusal> {
+        match (max_bytes, self.known_bytes()) {
+            (Some(0), _) => Some(Refusal::Disabled),
+            (Some(max), Some(bytes)) if bytes > max => Some(Refusal::OverBudget),
+            _ => None,
+        }
+    }
+
     /// What every store checks before it touches anything.
     ///
     /// # Errors
@@ -270,3 +281,6 @@ impl PutOutcome {
         self.status == PutStatus::Stored
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,12 +35,7 @@ impl DiskStore {
         let limits = &self.0.options;
         entry.check(limits.max_blob_bytes)?;
         let (mode, max) = (options.mode, limits.max_bytes.unwrap_or(u64::MAX));
-        let refusal = match entry.known_bytes() {
-            _ if max == 0 => Some(Refusal::Disabled),
-            Some(bytes) if bytes > max => Some(Refusal::OverBudget),
-            _ => None,
-        };
-        if let Some(reason) = refusal {
+        if let Some(reason) = entry.refusal(limits.max_bytes) {
             return Ok((self.refuse(key, mode, reason).await?, 0));
         }
         let created = options.created.unwrap_or_else(|| self.0.clock.now());

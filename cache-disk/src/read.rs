@@ -2,9 +2,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use cache_core::{
-    Blob, BlobName, ByteRange, EntryRead, Envelope, Error, ErrorKind, GetOptions, Key, Result, slice_range,
-};
+use cache_core::{Blob, BlobName, ByteRange, EntryRead, Envelope, Error, ErrorKind, GetOptions, Key, Result};
 
 use crate::{
     at::At,
@@ -144,14 +142,12 @@ fn read_blob(
     if options.range.is_none() && in_hand && file.len <= PIECE {
         let sealed = read_at(&file.file, 0, file.len, at)?;
         let (payload, checksum) = Envelope::open(at.key, name, &sealed).map_err(|error| at.named(error))?;
-        return Ok(Found::InHand(Blob::from_bytes(slice_range(&payload, None)?).with_checksum(checksum)));
+        return Ok(Found::InHand(Blob::from_bytes(payload).with_checksum(checksum)));
     }
     let reader = BlobReader::open(file, total, name, at)?;
     if !in_hand {
         return Ok(Found::Streamed { reader, range, total });
     }
     let checksum = reader.checksum();
-    let bytes = reader.read(range, at)?;
-    let blob = if options.range.is_none() { Blob::from_bytes(bytes) } else { Blob::part(total, bytes) };
-    Ok(Found::InHand(blob.with_checksum(checksum)))
+    Ok(Found::InHand(Blob::part(total, reader.read(range, at)?).with_checksum(checksum)))
 }

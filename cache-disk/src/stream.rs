@@ -20,7 +20,6 @@ const BLOCK: u64 = BLOCK_BYTES as u64;
 pub(crate) const PIECE: u64 = 16 * BLOCK;
 const HEADER: u64 = Envelope::HEADER_BYTES as u64;
 const FOOTER: u64 = Envelope::FOOTER_BYTES as u64;
-const SUM: usize = 16;
 
 /// An open blob whose header and trailer are verified.
 pub(crate) struct BlobReader {
@@ -34,7 +33,7 @@ impl BlobReader {
         let BlobFile { file, len } = blob;
         let header = read_at(&file, 0, HEADER, at)?;
         let footer = read_at(&file, len.saturating_sub(FOOTER), FOOTER, at)?;
-        if !footer.starts_with(&payload_len.to_le_bytes()) || !footer.ends_with(b"CBLOBEND") {
+        if !Envelope::footer_tells(&footer, payload_len) {
             // If the header is fine it may say that a newer version wrote this.
             let damage = SealedIndex::read(at.key, name, &header, &footer).map(|_| ());
             return Err(damage.map_or_else(|error| at.named(error), |()| at.corrupt("the footer is damaged")));
@@ -76,7 +75,7 @@ fn read_table(file: &File, mut range: Range<u64>, at: At<'_>) -> Result<Vec<u8>>
         let len = PIECE.min(range.end - range.start);
         let piece = read_at(file, range.start, len, at)?;
         // No block has this sum, so it stands where nothing was ever written.
-        if piece.chunks(SUM).any(|sum| sum.iter().all(|byte| *byte == 0)) {
+        if piece.chunks(Envelope::SUM_BYTES).any(|sum| sum.iter().all(|byte| *byte == 0)) {
             return Err(at.corrupt("the table of block sums is damaged"));
         }
         table.try_reserve(piece.len() + Envelope::FOOTER_BYTES).map_err(|error| {

@@ -14,7 +14,10 @@ use tokio::sync::OwnedMutexGuard;
 
 /// The keys that somebody works on now.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct KeyLocks(Arc<Mutex<HashMap<Key, Arc<Slot>>>>);
+pub(crate) struct KeyLocks(Arc<Mutex<Slots>>);
+
+/// Slots, and how many watch each.
+type Slots = HashMap<Key, (usize, Arc<Slot>)>;
 
 #[derive(Debug, Default)]
 struct Slot {
@@ -24,26 +27,28 @@ struct Slot {
 }
 
 impl KeyLocks {
-    fn map(&self) -> MutexGuard<'_, HashMap<Key, Arc<Slot>>> {
+    fn map(&self) -> MutexGuard<'_, Slots> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn watch(&self, key: &Key) -> Watch {
-        let slot = Arc::clone(self.map().entry(key.clone()).or_default());
-        Watch { locks: self.clone(), key: key.clone(), slot: Some(slot) }
+        let mut map = self.map();
+        let (watchers, slot) = map.entry(key.clone()).or_default();
+        *watchers += 1;
+        Watch { locks: self.clone(), key: key.clone(), slot: Arc::clone(slot) }
     }
 
     /// Waits for this key's turn to write.
     pub(crate) async fn write(&self, key: &Key) -> WriteGuard {
         let watch = self.watch(key);
-        let lock = watch.lock().lock_owned().await;
+        let lock = Arc::clone(&watch.slot.lock).lock_owned().await;
         WriteGuard { watch, _lock: lock }
     }
 
     /// Taken before a value is read that may be promoted.
     pub(crate) fn ticket(&self, key: &Key) -> Ticket {
         let watch = self.watch(key);
-        let writes = watch.writes();
+        let writes = watch.slot.writes.load(Ordering::Acquire);
         Ticket { watch, writes }
     }
 }
@@ -53,27 +58,17 @@ impl KeyLocks {
 struct Watch {
     locks: KeyLocks,
     key: Key,
-    slot: Option<Arc<Slot>>,
-}
-
-impl Watch {
-    fn lock(&self) -> Arc<tokio::sync::Mutex<()>> {
-        self.slot.as_ref().map(|slot| Arc::clone(&slot.lock)).unwrap_or_default()
-    }
-
-    fn writes(&self) -> u64 {
-        self.slot.as_ref().map_or(0, |slot| slot.writes.load(Ordering::Acquire))
-    }
+    slot: Arc<Slot>,
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
         let mut map = self.locks.map();
-        // Given back under the map's lock, under which alone new ones are made: so the last one to go is
-        // seen to be the last.
-        self.slot = None;
-        if map.get(&self.key).is_some_and(|slot| Arc::strong_count(slot) == 1) {
-            map.remove(&self.key);
+        if let Some((watchers, _)) = map.get_mut(&self.key) {
+            *watchers -= 1;
+            if *watchers == 0 {
+                map.remove(&self.key);
+            }
         }
     }
 }
@@ -88,9 +83,7 @@ pub(crate) struct WriteGuard {
 impl Drop for WriteGuard {
     fn drop(&mut self) {
         // Before the lock is given back, so that whoever gets it next sees the write.
-        if let Some(slot) = &self.watch.slot {
-            slot.writes.fetch_add(1, Ordering::AcqRel);
-        }
+        self.watch.slot.writes.fetch_add(1, Ordering::AcqRel);
     }
 }
 
@@ -105,8 +98,8 @@ impl Ticket {
     /// The right to promote; `None` if a write came in between or is under way, or if another
     /// promotion of the key is.
     pub(crate) fn claim(&self) -> Option<OwnedMutexGuard<()>> {
-        let lock = self.watch.lock().try_lock_owned().ok()?;
-        (self.watch.writes() == self.writes).then_some(lock)
+        let lock = Arc::clone(&self.watch.slot.lock).try_lock_owned().ok()?;
+        (self.watch.slot.writes.load(Ordering::Acquire) == self.writes).then_some(lock)
     }
 }
 

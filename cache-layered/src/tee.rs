@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 /// Pieces of a stream that wait for the slowest tier.
 const AHEAD: usize = 4;
 
+#[derive(Clone)]
 enum Piece {
     Bytes(Bytes),
     Failed(Error),
@@ -141,7 +142,7 @@ impl Pump {
                 let mut wanted = Vec::with_capacity(senders.len());
                 for sender in senders {
                     // A tier that refused the put has dropped its end.
-                    if sender.send(piece.share()).await.is_ok() {
+                    if sender.send(piece.clone()).await.is_ok() {
                         wanted.push(sender);
                     }
                 }
@@ -167,15 +168,5 @@ async fn next_wanted(
     match select(stream.next(), std::pin::pin!(gone)).await {
         Either::Left((piece, _)) => Some(piece),
         Either::Right(_) => None,
-    }
-}
-
-impl Piece {
-    fn share(&self) -> Self {
-        match self {
-            Self::Bytes(bytes) => Self::Bytes(bytes.clone()),
-            Self::Failed(error) => Self::Failed(error.clone()),
-            Self::End => Self::End,
-        }
     }
 }

@@ -28,12 +28,7 @@ impl MemoryStore {
     ) -> Result<(PutOutcome, u64)> {
         let limits = &self.0.options;
         entry.check(limits.max_blob_bytes)?;
-        let refusal = match (limits.max_bytes, entry.known_bytes()) {
-            (Some(0), _) => Some(Refusal::Disabled),
-            (Some(max), Some(bytes)) if bytes > max => Some(Refusal::OverBudget),
-            _ => None,
-        };
-        if let Some(reason) = refusal {
+        if let Some(reason) = entry.refusal(limits.max_bytes) {
             return Ok((self.refuse(key, options.mode, reason), 0));
         }
         let mut reservation = Reservation { store: self, key, bytes: 0 };

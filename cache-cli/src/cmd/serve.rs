@@ -92,19 +92,20 @@ fn allow_more_files() {
     _ = setrlimit(Resource::Nofile, limit);
 }
 
-/// Makes durable what was put, at most once in `every`. A failure is told and tried again.
+/// Makes durable what was put or removed, at most once in `every`. A failure is told and tried again.
 async fn flush_every(every: Duration, cache: &Cache) -> std::convert::Infallible {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut flushed = 0;
     loop {
         ticks.tick().await;
-        let puts = cache.metrics().puts;
-        if puts == flushed {
+        let metrics = cache.metrics();
+        let changes = metrics.puts.saturating_add(metrics.removals);
+        if changes == flushed {
             continue;
         }
         match cache.flush().await {
-            Ok(_) => flushed = puts,
+            Ok(_) => flushed = changes,
             Err(error) => Failure::from(error).tell(),
         }
     }

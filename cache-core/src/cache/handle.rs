@@ -96,7 +96,7 @@ impl Cache {
     ///
     /// # Cancel safety
     ///
-    /// Reads only.
+    /// The entry stays as it is. A stack may go on copying it into a faster tier.
     pub async fn get(&self, digest: impl Into<KeyRef>) -> Result<Option<Bytes>> {
         self.get_blob(digest.into(), &BlobName::DATA).await
     }
@@ -125,7 +125,7 @@ impl Cache {
     ///
     /// # Cancel safety
     ///
-    /// Reads only.
+    /// As [`get`](Self::get).
     pub async fn get_with(
         &self,
         digest: impl Into<KeyRef> + Send,
@@ -206,10 +206,11 @@ impl Cache {
     ///
     /// The entry is afterwards there as a whole or gone as a whole.
     pub async fn evict(&self, digest: impl Into<KeyRef>) -> Result<()> {
-        match self.resolve(digest.into(), "evict").await? {
-            Some(key) => self.store.evict(&key).await,
-            None => Ok(()),
+        if let Some(key) = self.resolve(digest.into(), "evict").await? {
+            self.store.evict(&key).await?;
+            self.counters.removal();
         }
+        Ok(())
     }
 
     /// What is known of the entry without reading it.
@@ -264,3 +265,6 @@ impl Cache {
         resolve::resolve(&*self.store, &self.namespace, digest, operation).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,6 +33,14 @@ fn every_flipped_bit_and_every_truncation_is_noticed() {
 }
 
 #[test]
+fn a_footer_tells_the_length_of_its_payload_alone() {
+    let sealed = Envelope::seal(&key(), &BlobName::DATA, b"payload");
+    let footer = &sealed[sealed.len() - Envelope::FOOTER_BYTES..];
+    assert!(Envelope::footer_tells(footer, 7) && !Envelope::footer_tells(footer, 8));
+    assert!(!Envelope::footer_tells(&footer[1..], 7) && !Envelope::footer_tells(&[0; 48], 0));
+}
+
+#[test]
 fn bytes_of_another_blob_are_refused() {
     let sealed = Bytes::from(Envelope::seal(&key(), &BlobName::DATA, b"payload"));
     let other_name = BlobName::new("stdout").unwrap();

@@ -53,16 +53,21 @@ async fn a_stream_is_read_once_and_reaches_every_tier() {
 
 #[tokio::test]
 async fn a_stream_that_the_fast_tier_refuses_still_reaches_the_slow_one() {
-    let fast = MemoryOptions::unlimited().with_max_bytes(10_000);
-    let Stack { fast, slow, store } = stack_with(fast, MemoryOptions::unlimited());
-    store.put_bytes(&key("a"), "old".into()).await.unwrap();
-    let pieces = stream::iter((0..50_u8).map(|n| Ok(Bytes::from(vec![n; 1000])))).boxed();
-    let entry = PutEntry::default().with_stream(BlobName::DATA, None, pieces);
-    let outcome = store.put(&key("a"), entry, PutOptions::default()).await.unwrap();
-    assert!(outcome.is_stored());
-    assert!(matches!(outcome.tiers.first().unwrap().1, PutStatus::Refused(_)));
-    assert!(!fast.contains(&key("a")).await.unwrap(), "no older value is left in the tier that refused");
-    assert_eq!(slow.get_bytes(&key("a"), &BlobName::DATA).await.unwrap().unwrap().len(), 50_000);
+    // Over an older value memory runs out of room before the stream is known to be over the budget.
+    for (older, reason) in [(false, Refusal::OverBudget), (true, Refusal::NoRoom)] {
+        let fast = MemoryOptions::unlimited().with_max_bytes(10_000);
+        let Stack { fast, slow, store } = stack_with(fast, MemoryOptions::unlimited());
+        if older {
+            store.put_bytes(&key("a"), "old".into()).await.unwrap();
+        }
+        let pieces = stream::iter((0..50_u8).map(|n| Ok(Bytes::from(vec![n; 1000])))).boxed();
+        let entry = PutEntry::default().with_stream(BlobName::DATA, None, pieces);
+        let outcome = store.put(&key("a"), entry, PutOptions::default()).await.unwrap();
+        assert!(outcome.is_stored());
+        assert_eq!(outcome.tiers.first().unwrap().1, PutStatus::Refused(reason));
+        assert!(!fast.contains(&key("a")).await.unwrap(), "no older value is left in the tier that refused");
+        assert_eq!(slow.get_bytes(&key("a"), &BlobName::DATA).await.unwrap().unwrap().len(), 50_000);
+    }
 }
 
 #[tokio::test]
