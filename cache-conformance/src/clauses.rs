@@ -132,6 +132,7 @@ macro_rules! with_clauses {
             shrink_of_nothing_is_invalid: "Shrinking no digests is `Invalid`.",
             shrink_all_keeps_the_order: "There is one prefix for each digest, in the order given.",
             short_digests_read_and_evict: "They address what they expand to, and are ambiguous alike.",
+            expand_survives_rewrites: "An entry that is put again and again meanwhile stays one candidate, and is always found.",
             short_digest_without_match_is_a_miss: "It is one for reads, existence and evictions.",
         }
         }

@@ -79,6 +79,11 @@ impl Blob {
         }
     }
 
+    /// The checksum that the store gave, without computing one.
+    pub(crate) fn known_checksum(&self) -> Option<Checksum> {
+        self.checksum
+    }
+
     /// The bytes, if they are in hand.
     #[must_use]
     pub fn bytes(&self) -> Option<&Bytes> {

@@ -1,8 +1,24 @@
 //! What applications hold.
 
+mod clear;
+pub(crate) mod coded;
+mod compute;
 mod entry;
+mod gate;
 mod handle;
+#[cfg(test)]
+mod probe;
+mod read;
+mod shared_work;
+mod typed;
 mod upkeep;
+mod write;
 
-pub use entry::EntryHandle;
-pub use handle::Cache;
+pub(crate) use shared_work::panic_message;
+pub(crate) use {compute::Accept, gate::Permit};
+pub use {
+    entry::EntryHandle,
+    gate::{ComputeLimits, ComputeOptions},
+    handle::Cache,
+    typed::TypedCache,
+};

@@ -3,7 +3,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 
-use crate::{DigestPrefix, Error, Result};
+use crate::{DigestPrefix, Error, Result, canonical};
 
 /// The name of an artifact: 32 bytes of SHA-256.
 ///
@@ -30,6 +30,34 @@ impl Digest {
     #[must_use]
     pub fn of(bytes: impl AsRef<[u8]>) -> Self {
         Self(Sha256::digest(bytes).into())
+    }
+
+    /// The digest of `value` in the canonical encoding that [`KeyBuilder`](crate::KeyBuilder) documents:
+    /// like values have the same digest on every platform, whatever the order of their maps.
+    ///
+    /// It is unlike the digest of the value's bytes or text, and unlike any key of an operation.
+    ///
+    /// ```
+    /// use std::collections::HashMap;
+    ///
+    /// use cache_core::Digest;
+    ///
+    /// let small = HashMap::from([("width", 8u8), ("height", 6)]);
+    /// let wide = HashMap::from([("height", 6i64), ("width", 8)]);
+    /// assert_eq!(Digest::of_serialize(&small)?, Digest::of_serialize(&wide)?);
+    /// # Ok::<(), cache_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Codec`](crate::ErrorKind::Codec) if `value` cannot be encoded: its `Serialize` fails, one of
+    /// its maps has a key twice, or it is too deep.
+    pub fn of_serialize<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
+        let mut writer = DigestWriter::default();
+        match canonical::encode_alone(value, &mut writer) {
+            Ok(()) => Ok(writer.finish()),
+            Err(failure) => Err(failure.of("the value has no encoding")),
+        }
     }
 
     /// Takes 32 bytes that are a digest already.

@@ -15,6 +15,7 @@ use crate::{
 /// - `expand_finds_the_only_match`: of a prefix with any number of digits.
 /// - `expand_without_match_is_not_found`: [`NotFound`](crate::ErrorKind::NotFound).
 /// - `expand_of_two_matches_is_ambiguous`: [`Ambiguous`](crate::ErrorKind::Ambiguous), with the two smallest matches.
+/// - `expand_survives_rewrites`: an entry that is put again meanwhile stays one candidate, always found.
 /// - `expand_of_a_full_digest_asks_nobody`: it comes back as it is, present or not.
 /// - `shrink_gives_the_shortest_prefix`: of at least 4 digits, and it expands to the same digest.
 /// - `shrink_of_an_absent_key_is_not_found`: [`NotFound`](crate::ErrorKind::NotFound).

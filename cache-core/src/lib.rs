@@ -8,6 +8,8 @@
 //! | read and write artifacts             | [`Cache`]                                   |
 //! | write a backend                      | [`Store`], [`KeyManagement`], [`Envelope`]  |
 //! | address an artifact                  | [`Digest`], [`Namespace`], [`Key`]          |
+//! | do something around every operation  | [`OperationHook`], [`Hooked`]               |
+//! | name an artifact by its inputs       | [`KeyBuilder`], [`Digest::of_serialize`]    |
 //! | know why a call failed               | [`Error`], [`ErrorKind`]                    |
 //!
 //! A miss is a value (`Ok(None)`), never an error:
@@ -24,14 +26,23 @@
 //!
 //! This crate does no I/O.
 #![doc(test(attr(deny(warnings), allow(dead_code))))]
+#![cfg_attr(
+    test,
+    expect(clippy::duplicate_mod, reason = "the model checker builds shared work from its own locks")
+)]
 
 mod blob;
 mod blob_name;
 mod byte_size;
 mod cache;
+#[cfg(feature = "calls")]
+mod call;
+mod canonical;
+mod chain;
 mod checksum;
 mod clean;
 mod clock;
+mod codec;
 mod component;
 mod content;
 mod digest;
@@ -39,10 +50,14 @@ mod entry;
 mod envelope;
 mod error;
 mod ext;
+mod flight;
 mod forward;
+mod hook;
 mod info;
 mod key;
+mod key_builder;
 mod keys;
+mod latency;
 mod metrics;
 mod namespace;
 mod options;
@@ -54,34 +69,52 @@ mod resolve;
 mod store;
 #[cfg(test)]
 mod toy;
+mod typed_blob;
 mod usage;
+mod value;
 mod wrap;
 
+#[cfg(feature = "calls")]
+pub use call::{Call, CallQuery, CallStore, CallTemplate, Datum, TransformReport};
+#[cfg(feature = "json")]
+pub use codec::Json;
+#[cfg(feature = "msgpack")]
+pub use codec::MessagePack;
+#[cfg(feature = "postcard")]
+pub use codec::Postcard;
+#[cfg(feature = "zstd")]
+pub use wrap::{CompressOptions, Compressed};
 pub use {
     blob::{Blob, ByteStream, collect_capped},
     blob_name::BlobName,
     byte_size::ByteSize,
-    cache::{Cache, EntryHandle},
+    cache::{Cache, ComputeLimits, ComputeOptions, EntryHandle, TypedCache},
+    chain::carried,
     checksum::{BLOCK_BYTES, Checksum},
     clean::{CleanPolicy, CleanReport, clean_by_listing},
     clock::{Clock, ManualClock, SystemClock},
+    codec::{Codec, CodecId},
     content::verify_content,
     digest::{Digest, DigestWriter},
     entry::{BlobMeta, EntryMeta, EntryRead, Place},
     envelope::{Envelope, SealedIndex, Sealer},
     error::{Ambiguity, Error, ErrorKind, Result},
     ext::StoreExt,
+    hook::{Guard, Intent, Limited, Operation, OperationHook, PerKeyLock, Serialized, Target, Traced},
     info::{Powers, StoreInfo},
     key::{Key, KeyRef},
+    key_builder::KeyBuilder,
     keys::KeyManagement,
-    metrics::{Counters, Metrics},
+    latency::Latency,
+    metrics::{Baseline, Counters, Metrics},
     namespace::Namespace,
     options::{GetOptions, ListOptions, PutMode, PutOptions},
     prefix::DigestPrefix,
     put::{PutBlob, PutEntry, PutOutcome, PutStatus, Refusal},
     range::{ByteRange, slice_range},
-    report::{CloseReport, FlushReport},
+    report::{ClearReport, CloseReport, FlushReport},
     store::Store,
     usage::{Usage, usage_by_listing},
-    wrap::Deadline,
+    value::ValueStore,
+    wrap::{Deadline, Hooked, Metered, ReadOnly, RetryOptions, Retrying, Verified},
 };

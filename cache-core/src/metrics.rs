@@ -1,24 +1,35 @@
+mod baseline;
+mod display;
+#[cfg(feature = "metrics")]
+mod publish;
+
 use std::{
-    fmt,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use serde::Serialize;
 
-use crate::{ByteSize, ErrorKind, PutOutcome, Result};
+pub use self::baseline::Baseline;
+use crate::{ErrorKind, Latency, PutOutcome, Result, latency::LatencyRecorder};
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident,)+) => {
+    (
+        $($(#[$doc:meta])* $name:ident,)+
+        @latency
+        $($(#[$about:meta])* $latency:ident,)+
+    ) => {
         /// A snapshot of what a store or a handle has done, taken without I/O.
         ///
-        /// Its [`Display`](fmt::Display) is a labelled line each, its serde form a map.
+        /// Its [`Display`](std::fmt::Display) is a labelled line each, its serde form a map.
         #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
         #[non_exhaustive]
         pub struct Metrics {
             $($(#[$doc])* pub $name: u64,)+
+            $($(#[$about])* pub $latency: Latency,)+
             /// Bytes of blobs held now, where the store knows without I/O.
             pub resident_bytes: Option<u64>,
             /// Entries held now, where the store knows without I/O.
@@ -31,6 +42,7 @@ macro_rules! counters {
         #[derive(Debug, Default)]
         pub struct Counters {
             $($name: AtomicU64,)+
+            $($latency: LatencyRecorder,)+
         }
 
         impl Counters {
@@ -39,6 +51,7 @@ macro_rules! counters {
             pub fn snapshot(&self) -> Metrics {
                 Metrics {
                     $($name: self.$name.load(Ordering::Relaxed),)+
+                    $($latency: self.$latency.snapshot(),)+
                     ..Metrics::default()
                 }
             }
@@ -52,6 +65,7 @@ macro_rules! counters {
                 let none = Self::default();
                 Self {
                     $($name: self.$name.saturating_sub(baseline.$name),)+
+                    $($latency: self.$latency.since(&baseline.$latency),)+
                     resident_bytes: self.resident_bytes,
                     entries: self.entries,
                     tiers: self
@@ -63,6 +77,18 @@ macro_rules! counters {
                         })
                         .collect(),
                 }
+            }
+
+            /// Each counter with the name that it has outside of this process.
+            #[cfg(feature = "metrics")]
+            fn totals(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((concat!("cache_", stringify!($name), "_total"), self.$name),)+].into_iter()
+            }
+
+            /// Each histogram with the name that it has outside of this process.
+            #[cfg(feature = "metrics")]
+            fn latencies(&self) -> impl Iterator<Item = (&'static str, &Latency)> {
+                [$((concat!("cache_", stringify!($latency), "_seconds"), &self.$latency),)+].into_iter()
             }
         }
     };
@@ -77,6 +103,8 @@ counters! {
     errors,
     /// Reads that found damage.
     corrupt,
+    /// Reads that found a value which they cannot take: of another codec, schema or type, or none at all.
+    mismatches,
     /// Existence questions answered yes.
     contains_hits,
     /// Existence questions answered no.
@@ -101,6 +129,12 @@ counters! {
     promotion_errors,
     /// Reads and questions that were answered although a tier had failed to.
     degraded,
+    /// Computations of a missing value that succeeded.
+    computes,
+    /// Such computations that failed.
+    compute_errors,
+    /// Calls that were answered by the work of another caller.
+    coalesced,
     /// Flushes that succeeded.
     flushes,
     /// Flushes that failed.
@@ -109,6 +143,14 @@ counters! {
     bytes_in,
     /// Bytes of blobs answered by hits.
     bytes_out,
+    @latency
+    /// How long reads took until they were answered, where that is measured: of streams, until the
+    /// first piece can be asked for.
+    get_latency,
+    /// How long puts took, where that is measured.
+    put_latency,
+    /// How long computations of missing values took, where that is measured.
+    compute_latency,
 }
 
 fn add(counter: &AtomicU64, by: u64) {
@@ -143,6 +185,11 @@ impl Counters {
     /// Counts damage that was found after a hit had been counted, midway in a stream.
     pub fn corrupt(&self) {
         add(&self.corrupt, 1);
+    }
+
+    /// Counts a value that its reader cannot take. The read itself is counted apart.
+    pub fn mismatch(&self) {
+        add(&self.mismatches, 1);
     }
 
     /// Counts an answer to an existence question; a failed one is an error.
@@ -187,6 +234,36 @@ impl Counters {
         add(&self.degraded, 1);
     }
 
+    /// Counts the computation of a missing value.
+    pub fn compute(&self, succeeded: bool) {
+        add(if succeeded { &self.computes } else { &self.compute_errors }, 1);
+    }
+
+    /// Counts a call that was answered by the work of another caller.
+    pub fn coalesced(&self) {
+        add(&self.coalesced, 1);
+    }
+
+    /// Keeps how long a read took.
+    pub fn get_took(&self, took: Duration) {
+        self.get_latency.record(took, 1);
+    }
+
+    /// Keeps how long one read in `reads` took, the others not having been timed.
+    pub fn get_sampled(&self, took: Duration, reads: u64) {
+        self.get_latency.record(took, reads);
+    }
+
+    /// Keeps how long a put took.
+    pub fn put_took(&self, took: Duration) {
+        self.put_latency.record(took, 1);
+    }
+
+    /// Keeps how long the computation of a missing value took.
+    pub fn compute_took(&self, took: Duration) {
+        self.compute_latency.record(took, 1);
+    }
+
     /// Counts a flush.
     pub fn flush(&self, succeeded: bool) {
         add(if succeeded { &self.flushes } else { &self.flush_errors }, 1);
@@ -205,55 +282,6 @@ impl Metrics {
     #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
     pub fn hit_rate(&self) -> f64 {
         if self.lookups() == 0 { 0.0 } else { self.hits as f64 / self.lookups() as f64 }
-    }
-
-    fn write(&self, f: &mut fmt::Formatter<'_>, indent: usize) -> fmt::Result {
-        let pad = " ".repeat(indent);
-        let size = |bytes: u64| ByteSize::new(bytes).to_string();
-        let rate = self.hit_rate() * 100.0;
-        writeln!(
-            f,
-            "{pad}{:<16} {} ({} hits, {} misses)",
-            "lookups:",
-            self.lookups(),
-            self.hits,
-            self.misses
-        )?;
-        writeln!(f, "{pad}{:<16} {rate:.1} %", "hit rate:")?;
-        writeln!(f, "{pad}{:<16} {} yes, {} no", "contains:", self.contains_hits, self.contains_misses)?;
-        writeln!(
-            f,
-            "{pad}{:<16} {} ({} refused, {} failed)",
-            "puts:", self.puts, self.refused_puts, self.put_errors
-        )?;
-        writeln!(f, "{pad}{:<16} {}", "removals:", self.removals)?;
-        writeln!(f, "{pad}{:<16} {} ({})", "evictions:", self.evictions, size(self.evicted_bytes))?;
-        writeln!(f, "{pad}{:<16} {}", "spills:", self.spills)?;
-        writeln!(f, "{pad}{:<16} {} ({} failed)", "promotions:", self.promotions, self.promotion_errors)?;
-        writeln!(f, "{pad}{:<16} {} ({} failed)", "flushes:", self.flushes, self.flush_errors)?;
-        writeln!(
-            f,
-            "{pad}{:<16} {} ({} corrupt, {} degraded)",
-            "errors:", self.errors, self.corrupt, self.degraded
-        )?;
-        writeln!(f, "{pad}{:<16} {} in, {} out", "bytes:", size(self.bytes_in), size(self.bytes_out))?;
-        if let Some(entries) = self.entries {
-            writeln!(f, "{pad}{:<16} {entries}", "entries:")?;
-        }
-        if let Some(bytes) = self.resident_bytes {
-            writeln!(f, "{pad}{:<16} {}", "resident:", size(bytes))?;
-        }
-        for (name, tier) in &self.tiers {
-            writeln!(f, "{pad}{name}:")?;
-            tier.write(f, indent + 2)?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Metrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write(f, 0)
     }
 }
 

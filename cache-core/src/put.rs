@@ -78,6 +78,14 @@ impl PutEntry {
         &self.blobs
     }
 
+    /// A blob whose bytes are in hand.
+    pub(crate) fn in_hand(&self, name: &BlobName) -> Option<&Bytes> {
+        self.blobs.iter().find_map(|(other, blob)| match blob {
+            PutBlob::Bytes(bytes) if other == name => Some(bytes),
+            _ => None,
+        })
+    }
+
     /// The sum of all lengths, if all are known.
     #[must_use]
     pub fn known_bytes(&self) -> Option<u64> {

@@ -1,4 +1,6 @@
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
+
+use crate::{ByteSize, Error};
 
 /// What a flush made durable. A flush that could not is an error instead.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +36,65 @@ impl FlushReport {
             durable: tiers.iter().any(|(_, report)| report.durable),
             entries: tiers.iter().map(|(_, report)| report.entries).max().unwrap_or(0),
             tiers,
+        }
+    }
+}
+
+/// What a clear did.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ClearReport {
+    /// Entries that went.
+    pub evicted_entries: u64,
+    /// Their bytes, as budgets count them.
+    pub evicted_bytes: u64,
+    /// Entries that could not be evicted and may still be there.
+    pub failed_entries: u64,
+    /// The first failure: of an eviction, or of the listing, which ended there.
+    pub first_error: Option<Error>,
+}
+
+impl ClearReport {
+    /// Whether all that was there is gone.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.first_error.is_none()
+    }
+
+    pub(crate) fn evict(&mut self, bytes: u64) {
+        self.evicted_entries += 1;
+        self.evicted_bytes = self.evicted_bytes.saturating_add(bytes);
+    }
+
+    pub(crate) fn fail(&mut self, error: Error) {
+        self.failed_entries += 1;
+        self.end(error);
+    }
+
+    pub(crate) fn end(&mut self, error: Error) {
+        self.first_error.get_or_insert(error);
+    }
+}
+
+impl fmt::Display for ClearReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entries = |count| if count == 1 { "entry" } else { "entries" };
+        write!(
+            f,
+            "{} {} evicted, {}",
+            self.evicted_entries,
+            entries(self.evicted_entries),
+            ByteSize::new(self.evicted_bytes)
+        )?;
+        match &self.first_error {
+            None => Ok(()),
+            Some(error) => write!(
+                f,
+                "; {} {} failed; {}",
+                self.failed_entries,
+                entries(self.failed_entries),
+                error.to_line()
+            ),
         }
     }
 }

@@ -14,9 +14,9 @@ use bytes::Bytes;
 use futures::{StreamExt, future, stream, stream::BoxStream};
 
 use crate::{
-    Blob, BlobName, CleanPolicy, CleanReport, CloseReport, Digest, EntryMeta, EntryRead, Error, FlushReport,
-    GetOptions, Key, KeyManagement, ListOptions, Metrics, Namespace, Powers, PutBlob, PutEntry, PutOptions,
-    PutOutcome, Result, Store, StoreInfo, Usage, usage_by_listing,
+    Blob, BlobName, CleanPolicy, CleanReport, CloseReport, Digest, EntryMeta, EntryRead, Error, ErrorKind,
+    FlushReport, GetOptions, Key, KeyManagement, ListOptions, Metrics, Namespace, Powers, PutBlob, PutEntry,
+    PutOptions, PutOutcome, Result, Store, StoreInfo, Usage, usage_by_listing,
 };
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -31,6 +31,12 @@ pub(crate) enum Fault {
 pub(crate) struct Toy {
     entries: Arc<Mutex<BTreeMap<Key, Bytes>>>,
     pub(crate) fault: Fault,
+    /// Entries that cannot be evicted.
+    pub(crate) stuck: Vec<Digest>,
+    /// Listings fail when they come to this entry.
+    pub(crate) unreadable: Option<Digest>,
+    /// Whether it says which entry that was.
+    pub(crate) tells: bool,
     pub(crate) listings: Arc<AtomicUsize>,
     pub(crate) listed: Arc<AtomicUsize>,
 }
@@ -76,6 +82,9 @@ impl KeyManagement for Toy {
 
     async fn evict(&self, key: &Key) -> Result<()> {
         self.fail().await?;
+        if self.stuck.contains(&key.digest) {
+            return Err(Error::new(ErrorKind::Denied, "toy", "evict").with_key(key));
+        }
         self.entries.lock().unwrap().remove(key);
         Ok(())
     }
@@ -88,8 +97,13 @@ impl KeyManagement for Toy {
         let keys: Vec<Key> =
             self.entries.lock().unwrap().keys().filter(|key| options.admits(key)).cloned().collect();
         let listed = Arc::clone(&self.listed);
-        let count = move |key| {
+        let (unreadable, tells) = (self.unreadable, self.tells);
+        let count = move |key: Key| {
             listed.fetch_add(1, Ordering::Relaxed);
+            if unreadable == Some(key.digest) {
+                let error = Error::new(ErrorKind::Unavailable, "toy", "list");
+                return Err(if tells { error.with_key(&key) } else { error });
+            }
             Ok(EntryMeta::new(key, 1))
         };
         stream::iter(keys).map(count).take(options.limit.unwrap_or(usize::MAX)).boxed()

@@ -1,5 +1,23 @@
 //! Decorators: stores around a store.
 
+#[cfg(feature = "zstd")]
+mod compressed;
 mod deadline;
+mod hooked;
+mod metered;
+#[cfg(test)]
+mod probe;
+mod read_only;
+mod retrying;
+mod verified;
 
-pub use deadline::Deadline;
+#[cfg(feature = "zstd")]
+pub use compressed::{CompressOptions, Compressed};
+pub use {
+    deadline::Deadline,
+    hooked::Hooked,
+    metered::Metered,
+    read_only::ReadOnly,
+    retrying::{RetryOptions, Retrying},
+    verified::Verified,
+};

@@ -37,6 +37,7 @@ mod entry_dir;
 mod evict;
 mod options;
 mod pending;
+mod prune;
 mod publish;
 mod put;
 mod read;

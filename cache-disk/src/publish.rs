@@ -13,10 +13,11 @@ use crate::{
     cancel::Cancel,
     disk::Inner,
     entry_dir::{EntryDir, set_modified},
+    prune::prune,
     remove::{open_entry, take_away},
     root::shard_path,
     stage::Stage,
-    tree::lock,
+    tree::{lock, try_lock},
 };
 
 /// How often a race with other writers is run again before it counts as a failure.
@@ -41,7 +42,8 @@ pub(crate) fn publish(
         let shard = at.keyed(inner.root.make_dir(&shard_path(&key), "put"))?;
         let placed = becoming_visible(inner, &stage, 0, true, cancel, || {
             renameat(stage.session.dir(), &stage.name, &shard, &digits)
-        })?;
+        })
+        .inspect_err(|_| unmake(inner, &key, &shard))?;
         match placed {
             Ok(()) => {
                 let bytes = stage.bytes();
@@ -71,6 +73,13 @@ pub(crate) fn publish(
         }
     }
     Err(at.failed(Errno::BUSY))
+}
+
+/// Removes the shard that was made for a put which is not wanted any more.
+fn unmake(inner: &Inner, key: &Key, shard: &OwnedFd) {
+    if try_lock(shard) == Ok(true) {
+        prune(&inner.root, key, shard);
+    }
 }
 
 /// Runs the rename that makes a stage visible, so that it counts as one step with what is written down
@@ -156,6 +165,7 @@ fn drop_refused(inner: &Inner, shard: &OwnedFd, had: u64, at: At<'_>, cancel: &C
         inner.budget.change(had, 0);
     }
     drop(stripe);
+    prune(&inner.root, at.key, shard);
     if let Some(trash) = trash {
         trash.discard();
     }

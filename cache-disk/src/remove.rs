@@ -16,6 +16,7 @@ use crate::{
     cancel::Cancel,
     disk::Inner,
     entry_dir::{EntryDir, Version},
+    prune::prune,
     root::shard_path,
     session::Session,
     tree::{DIR_FLAGS, lock, random_name, remove_tree, try_lock},
@@ -75,11 +76,14 @@ pub(crate) fn remove(
     let bytes = match (open_entry(&shard, &digits), only) {
         (Err(Errno::NOENT), _) => return Ok(Removed::Nothing),
         (Err(Errno::LOOP | Errno::NOTDIR), Only::Any | Only::Strange) => {
-            return match unlinkat(&shard, &digits, AtFlags::empty()) {
-                Ok(()) => Ok(Removed::Entry(0)),
-                Err(Errno::NOENT) => Ok(Removed::Nothing),
-                Err(error) => Err(at.failed(error)),
+            let removed = match unlinkat(&shard, &digits, AtFlags::empty()) {
+                Ok(()) => Removed::Entry(0),
+                Err(Errno::NOENT) => Removed::Nothing,
+                Err(error) => return Err(at.failed(error)),
             };
+            drop(stripe);
+            prune(&inner.root, key, &shard);
+            return Ok(removed);
         }
         (Err(Errno::LOOP | Errno::NOTDIR), _) | (Ok(_), Only::Strange) => return Ok(Removed::Other),
         (Ok(there), Only::This(this)) if !there.is(this) => return Ok(Removed::Other),
@@ -95,6 +99,7 @@ pub(crate) fn remove(
         inner.budget.change(bytes, 0);
     }
     drop(stripe);
+    prune(&inner.root, key, &shard);
     drop(shard);
     Ok(trash.map_or(Removed::Nothing, |trash| {
         trash.discard();

@@ -25,6 +25,10 @@ const FORMAT: &str = "cache-disk 1\n";
 pub(crate) const DIR_MODE: Mode = Mode::RWXU;
 pub(crate) const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
+/// How often directories are made again that others remove because they are empty. Each time is one entry
+/// that came and went meanwhile.
+const TRIES: usize = 1000;
+
 #[derive(Debug)]
 pub(crate) struct Root {
     pub(crate) path: PathBuf,
@@ -104,22 +108,20 @@ impl Root {
             Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => {}
             Err(error) => return Err(self.failed(operation, below, error.into())),
         }
-        let mut path = String::new();
-        let mut dir: Option<OwnedFd> = None;
-        for part in below.split('/') {
-            path = if path.is_empty() { part.to_owned() } else { format!("{path}/{part}") };
-            let parent = dir.as_ref().map_or(self.fd(), AsFd::as_fd);
-            let next = open_or_make(parent, part).map_err(|error| match error {
-                Errno::NOTDIR => {
-                    Error::invalid(format!("{} is not a directory", self.path.join(&path).display()))
-                        .at("disk", operation)
-                        .with_source(io::Error::from(error))
+        for _ in 0..TRIES {
+            match make_by_parts(self.fd(), below) {
+                Ok(made) => return Ok(made),
+                // A directory on the way was empty, and was removed before there was something in it.
+                Err((Errno::NOENT, _)) => std::thread::yield_now(),
+                Err((Errno::NOTDIR, path)) => {
+                    let detail = format!("{} is not a directory", self.path.join(path).display());
+                    let error = io::Error::from(Errno::NOTDIR);
+                    return Err(Error::invalid(detail).at("disk", operation).with_source(error));
                 }
-                error => self.failed(operation, &path, error.into()),
-            })?;
-            dir = Some(next);
+                Err((error, path)) => return Err(self.failed(operation, &path, error.into())),
+            }
         }
-        dir.ok_or_else(|| self.failed(operation, below, Errno::NOENT.into()))
+        Err(self.failed(operation, below, Errno::NOENT.into()))
     }
 }
 
@@ -129,6 +131,19 @@ fn at_open(path: &Path, error: io::Error) -> Error {
         return Error::invalid(format!("{detail} is not a directory")).at("disk", "open").with_source(error);
     }
     Error::from_io("disk", "open", error).with_detail(detail)
+}
+
+/// Opens a directory and makes it, and those on the way. A failure comes with where it was.
+fn make_by_parts(root: BorrowedFd<'_>, below: &str) -> Result<OwnedFd, (Errno, String)> {
+    let mut path = String::new();
+    let mut dir: Option<OwnedFd> = None;
+    for part in below.split('/') {
+        path = if path.is_empty() { part.to_owned() } else { format!("{path}/{part}") };
+        let parent = dir.as_ref().map_or(root, AsFd::as_fd);
+        let next = open_or_make(parent, part).map_err(|error| (error, path.clone()))?;
+        dir = Some(next);
+    }
+    dir.ok_or((Errno::NOENT, path))
 }
 
 fn open_or_make(parent: BorrowedFd<'_>, part: &str) -> Result<OwnedFd, Errno> {

@@ -6,13 +6,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use cache_core::{Error, ErrorKind, Result};
 use rustix::{
-    fs::{AtFlags, Mode, OFlags, fstat, mkdirat, openat, statat, unlinkat},
+    fs::{AtFlags, Mode, OFlags, mkdirat, openat, unlinkat},
     io::Errno,
 };
 
 use crate::{
     root::{DIR_MODE, FILE_MODE, Root},
-    tree::{DIR_FLAGS, is_random_name, names, random_name, remove_tree, try_lock},
+    tree::{DIR_FLAGS, is_random_name, names, random_name, remove_tree, same_file, try_lock},
 };
 
 const TEMP: &str = ".tmp";
@@ -35,7 +35,7 @@ impl Session {
             let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let lock = openat(&temp, &lock_name, flags, FILE_MODE).map_err(failed)?;
             // A sweep elsewhere may have taken the file for a dead one before it was locked.
-            if !try_lock(&lock).map_err(failed)? || !same_file(&temp, &lock_name, &lock) {
+            if !try_lock(&lock).map_err(failed)? || !same_file(temp.as_fd(), &lock_name, &lock) {
                 continue;
             }
             mkdirat(&temp, &id, DIR_MODE).map_err(failed)?;
@@ -71,7 +71,7 @@ impl Session {
     fn sweep_one(&self, id: &str) -> Result<(), Errno> {
         let name = lock_name(id);
         let Ok(lock) = self.open_lock(id) else { return Ok(()) };
-        if !try_lock(&lock)? || !same_file(&self.temp, &name, &lock) {
+        if !try_lock(&lock)? || !same_file(self.temp.as_fd(), &name, &lock) {
             return Ok(());
         }
         // The lock file goes last: a directory without one would never be swept.
@@ -103,11 +103,4 @@ impl Drop for Session {
 
 fn lock_name(id: &str) -> String {
     format!("{id}.lock")
-}
-
-fn same_file(dir: &OwnedFd, name: &str, open: &OwnedFd) -> bool {
-    match (statat(dir, name, AtFlags::SYMLINK_NOFOLLOW), fstat(open)) {
-        (Ok(there), Ok(here)) => (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino),
-        _ => false,
-    }
 }

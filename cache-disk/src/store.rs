@@ -34,7 +34,9 @@ impl KeyManagement for DiskStore {
     }
 
     async fn evict(&self, key: &Key) -> Result<()> {
-        self.remove(key, "evict").await
+        self.remove(key, "evict").await?;
+        self.0.counters.removal();
+        Ok(())
     }
 
     fn list(&self, options: ListOptions) -> BoxStream<'static, Result<EntryMeta>> {
@@ -47,15 +49,20 @@ impl KeyManagement for DiskStore {
                 let fetch = move |inner: &Arc<Inner>| {
                     let mut found = Vec::new();
                     while found.len() < page {
-                        match scan.next(&inner.root)? {
-                            Some(meta) => found.push(meta),
-                            None => return Ok((found, None)),
+                        match scan.next(&inner.root) {
+                            Ok(Some(meta)) => found.push(Ok(meta)),
+                            Ok(None) => return Ok((found, None)),
+                            // What was found before is told before.
+                            Err(error) => {
+                                found.push(Err(error));
+                                return Ok((found, None));
+                            }
                         }
                     }
                     Ok((found, Some(scan)))
                 };
                 let (found, rest) = store.run("list", fetch).await?;
-                Ok::<_, Error>(Some((stream::iter(found.into_iter().map(Ok)), rest)))
+                Ok::<_, Error>(Some((stream::iter(found), rest)))
             }
         })
         .try_flatten()

@@ -7,7 +7,7 @@ use std::{
 
 use cache_core::{Error, ErrorKind, Result};
 use rustix::{
-    fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, flock, openat, unlinkat},
+    fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, flock, fstat, openat, statat, unlinkat},
     io::{Errno, retry_on_intr},
     path::Arg,
 };
@@ -26,6 +26,14 @@ pub(crate) fn try_lock(fd: &OwnedFd) -> Result<bool, Errno> {
         Ok(()) => Ok(true),
         Err(Errno::WOULDBLOCK) => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+/// Whether what has this name is still the open file.
+pub(crate) fn same_file(dir: BorrowedFd<'_>, name: &str, open: &OwnedFd) -> bool {
+    match (statat(dir, name, AtFlags::SYMLINK_NOFOLLOW), fstat(open)) {
+        (Ok(there), Ok(here)) => (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino),
+        _ => false,
     }
 }
 

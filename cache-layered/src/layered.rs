@@ -135,7 +135,9 @@ impl KeyManagement for LayeredStore {
 
     async fn evict(&self, key: &Key) -> Result<()> {
         self.open_for("evict")?;
-        self.evict_everywhere(key).await
+        self.evict_everywhere(key).await?;
+        self.0.counters.removal();
+        Ok(())
     }
 
     fn list(&self, options: ListOptions) -> BoxStream<'static, Result<EntryMeta>> {

@@ -1,4 +1,4 @@
-//! The entries, their order of use and the one budget; all of it under the store's lock.
+//! The entries, the order in which they go and the one budget; all of it under the store's lock.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -9,15 +9,18 @@ use std::{
 use bytes::Bytes;
 use cache_core::{BlobMeta, BlobName, Digest, EntryMeta, Key, ListOptions, Place, PutMode, Refusal};
 
+use crate::{
+    MemoryOptions,
+    order::{Order, Standing},
+};
+
 /// Keys looked at under one hold of the lock while listing.
 const PAGE: usize = 512;
 
 #[derive(Debug, Default)]
 pub(crate) struct Engine {
     entries: BTreeMap<Key, Slot>,
-    /// Keys by their last use, oldest first.
-    recency: BTreeMap<u64, Key>,
-    tick: u64,
+    order: Order,
     bytes: u64,
     /// Bytes of streams that are still coming in.
     reserved: u64,
@@ -29,7 +32,7 @@ pub(crate) struct Engine {
 struct Slot {
     blobs: BTreeMap<BlobName, Held>,
     bytes: u64,
-    tick: u64,
+    standing: Standing,
     last_accessed: SystemTime,
     access_count: u64,
 }
@@ -40,12 +43,22 @@ pub(crate) struct Held {
     pub(crate) created: SystemTime,
 }
 
-/// The bytes of each entry that had to go.
-pub(crate) type Evicted = Vec<u64>;
+/// What left the engine. It is dropped outside of the lock: values may have owners that use the store.
+#[derive(Debug, Default)]
+pub(crate) struct Gone {
+    /// The bytes of each entry that had to go.
+    pub(crate) evicted: Vec<u64>,
+    values: Vec<Held>,
+}
 
 impl Engine {
-    pub(crate) fn new(max_bytes: Option<u64>, max_entries: Option<u64>) -> Self {
-        Self { max_bytes, max_entries, ..Self::default() }
+    pub(crate) fn new(options: &MemoryOptions) -> Self {
+        Self {
+            order: Order::new(options.policy),
+            max_bytes: options.max_bytes,
+            max_entries: options.max_entries,
+            ..Self::default()
+        }
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -56,10 +69,12 @@ impl Engine {
         self.entries.len() as u64
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.entries.clear();
-        self.recency.clear();
+    pub(crate) fn clear(&mut self) -> Gone {
+        let entries = std::mem::take(&mut self.entries);
+        self.order.clear();
         self.bytes = 0;
+        let values = entries.into_values().flat_map(|slot| slot.blobs.into_values()).collect();
+        Gone { evicted: Vec::new(), values }
     }
 
     pub(crate) fn contains(&self, key: &Key) -> bool {
@@ -91,20 +106,25 @@ impl Engine {
 
     fn touch(&mut self, key: &Key, now: SystemTime) {
         let Some(slot) = self.entries.get_mut(key) else { return };
-        let Some(shared_key) = self.recency.remove(&slot.tick) else { return };
-        self.tick += 1;
-        slot.tick = self.tick;
+        self.order.touch(&mut slot.standing);
         slot.last_accessed = now;
         slot.access_count += 1;
-        self.recency.insert(self.tick, shared_key);
     }
 
     /// Removes the entry; answers its bytes.
-    pub(crate) fn remove(&mut self, key: &Key) -> Option<u64> {
+    pub(crate) fn remove(&mut self, key: &Key, gone: &mut Gone) -> Option<u64> {
         let slot = self.entries.remove(key)?;
-        self.recency.remove(&slot.tick);
+        self.order.remove(&slot.standing);
         self.bytes -= slot.bytes;
+        gone.values.extend(slot.blobs.into_values());
         Some(slot.bytes)
+    }
+
+    fn evict_next(&mut self, spared: &Key, gone: &mut Gone) -> bool {
+        let Some(victim) = self.order.next(spared) else { return false };
+        let bytes = self.remove(&victim, gone);
+        gone.evicted.extend(bytes);
+        true
     }
 
     fn room(&self) -> u64 {
@@ -113,23 +133,22 @@ impl Engine {
 
     /// Evicts until there is room for `bytes` more, but never the entry of `spared`. If that cannot be,
     /// nothing goes.
-    fn make_room(&mut self, bytes: u64, spared: &Key, evicted: &mut Evicted) -> bool {
+    fn make_room(&mut self, bytes: u64, spared: &Key, gone: &mut Gone) -> bool {
         let fixed = self.entries.get(spared).map_or(0, |slot| slot.bytes).saturating_add(self.reserved);
         if self.max_bytes.is_some_and(|max| max.saturating_sub(fixed) < bytes) {
             return false;
         }
         while self.room() < bytes {
-            let Some(victim) = self.recency.values().find(|key| *key != spared).cloned() else {
+            if !self.evict_next(spared, gone) {
                 return false;
-            };
-            evicted.extend(self.remove(&victim));
+            }
         }
         true
     }
 
     /// Reserves bytes of a stream that comes in for `key`, whose older value stays: the stream may fail yet.
-    pub(crate) fn reserve(&mut self, bytes: u64, key: &Key, evicted: &mut Evicted) -> bool {
-        let granted = self.make_room(bytes, key, evicted);
+    pub(crate) fn reserve(&mut self, bytes: u64, key: &Key, gone: &mut Gone) -> bool {
+        let granted = self.make_room(bytes, key, gone);
         if granted {
             self.reserved += bytes;
         }
@@ -148,7 +167,7 @@ impl Engine {
         new: Vec<(BlobName, Held)>,
         mode: PutMode,
         now: SystemTime,
-        evicted: &mut Evicted,
+        gone: &mut Gone,
     ) -> Result<(), Refusal> {
         let old = self.entries.get(key);
         let mut blobs = match (mode, old) {
@@ -157,12 +176,12 @@ impl Engine {
         };
         for (name, held) in new {
             match mode {
-                PutMode::Fill => _ = blobs.entry(name).or_insert(held),
-                PutMode::Replace | PutMode::Merge => _ = blobs.insert(name, held),
+                PutMode::Fill if blobs.contains_key(&name) => gone.values.push(held),
+                _ => gone.values.extend(blobs.insert(name, held)),
             }
         }
         let bytes: u64 = blobs.values().map(|held| held.bytes.len() as u64).sum();
-        let uses = old.map_or(0, |old| old.access_count);
+        let (before, reads) = old.map_or((None, 0), |old| (Some(old.standing), old.access_count));
         let refusal = match self.max_bytes {
             Some(0) => Some(Refusal::Disabled),
             Some(max) if bytes > max => Some(Refusal::OverBudget),
@@ -171,19 +190,16 @@ impl Engine {
             _ => None,
         };
         if refusal.is_none() || mode != PutMode::Fill {
-            self.remove(key);
+            self.remove(key, gone);
         }
         if let Some(refusal) = refusal {
+            gone.values.extend(blobs.into_values());
             return Err(refusal);
         }
-        self.make_room(bytes, key, evicted);
-        while self.max_entries.is_some_and(|max| self.len() >= max) {
-            let Some(victim) = self.recency.values().next().cloned() else { break };
-            evicted.extend(self.remove(&victim));
-        }
-        self.tick += 1;
-        let slot = Slot { blobs, bytes, tick: self.tick, last_accessed: now, access_count: uses };
-        self.recency.insert(self.tick, key.clone());
+        self.make_room(bytes, key, gone);
+        while self.max_entries.is_some_and(|max| self.len() >= max) && self.evict_next(key, gone) {}
+        let standing = self.order.insert(key.clone(), before);
+        let slot = Slot { blobs, bytes, standing, last_accessed: now, access_count: reads };
         self.entries.insert(key.clone(), slot);
         self.bytes += bytes;
         Ok(())

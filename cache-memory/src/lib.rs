@@ -7,6 +7,7 @@
 //! |----------------------|-------------------|
 //! | open a store         | [`MemoryStore`]   |
 //! | bound it             | [`MemoryOptions`] |
+//! | choose what goes     | [`Policy`]        |
 //!
 //! ```
 //! use cache_core::{BlobName, Digest, Key, StoreExt};
@@ -22,12 +23,14 @@
 //! ```
 //!
 //! The bound is exact and holds at every instant: bytes of a stream are reserved before they are kept.
-//! The least recently used entries go first, always whole. This crate does no I/O and spawns nothing.
+//! Which entries go first is a [`Policy`]; they go whole. This crate does no I/O and spawns nothing.
 #![doc(test(attr(deny(warnings), allow(dead_code))))]
 
 mod engine;
 mod memory;
 mod options;
+mod order;
+mod policy;
 mod put;
 
-pub use {memory::MemoryStore, options::MemoryOptions};
+pub use {memory::MemoryStore, options::MemoryOptions, policy::Policy};

@@ -19,7 +19,7 @@ use futures::{StreamExt, stream, stream::BoxStream};
 
 use crate::{
     MemoryOptions,
-    engine::{Engine, Evicted},
+    engine::{Engine, Gone},
 };
 
 /// A bounded store in memory. Clones share it.
@@ -51,7 +51,7 @@ impl MemoryStore {
     /// As [`open`](Self::open).
     pub fn open_with_clock(options: MemoryOptions, clock: Arc<dyn Clock>) -> Result<Self> {
         options.check()?;
-        let engine = Mutex::new(Engine::new(options.max_bytes, options.max_entries));
+        let engine = Mutex::new(Engine::new(&options));
         Ok(Self(Arc::new(Inner {
             engine,
             options,
@@ -74,8 +74,9 @@ impl MemoryStore {
         if self.is_closed() { Err(Error::new(ErrorKind::Closed, "memory", operation)) } else { Ok(()) }
     }
 
-    pub(crate) fn count_evicted(&self, evicted: Evicted) {
-        for bytes in evicted {
+    /// Counts what was evicted, and drops what is gone; not to be called under the lock.
+    pub(crate) fn settle(&self, gone: Gone) {
+        for bytes in gone.evicted {
             self.0.counters.eviction(bytes);
         }
     }
@@ -91,7 +92,9 @@ impl KeyManagement for MemoryStore {
 
     async fn evict(&self, key: &Key) -> Result<()> {
         self.open_for("evict")?;
-        self.engine().remove(key);
+        let mut gone = Gone::default();
+        self.engine().remove(key, &mut gone);
+        self.0.counters.removal();
         Ok(())
     }
 
@@ -149,13 +152,15 @@ impl Store for MemoryStore {
         if self.is_closed() {
             return None;
         }
-        let bytes = self.engine().get(key, blob, self.0.clock.now())?;
+        let now = self.0.clock.now();
+        let bytes = self.engine().get(key, blob, now)?;
         self.0.counters.hit(bytes.len() as u64);
         Some(bytes)
     }
 
     async fn get(&self, key: &Key, blob: &BlobName, options: GetOptions) -> Result<Option<Blob>> {
-        let found = self.open_for("get").map(|()| self.engine().get(key, blob, self.0.clock.now()));
+        let now = self.0.clock.now();
+        let found = self.open_for("get").map(|()| self.engine().get(key, blob, now));
         let read = match found {
             Ok(Some(bytes)) => slice_range(&bytes, options.range)
                 .map(|part| Some(Blob::part(bytes.len() as u64, part)))
@@ -168,7 +173,8 @@ impl Store for MemoryStore {
     }
 
     async fn get_entry(&self, key: &Key, _options: GetOptions) -> Result<Option<EntryRead>> {
-        let found = self.open_for("get_entry").map(|()| self.engine().get_entry(key, self.0.clock.now()));
+        let now = self.0.clock.now();
+        let found = self.open_for("get_entry").map(|()| self.engine().get_entry(key, now));
         let read = found.map(|found| {
             found.map(|(meta, blobs)| {
                 let blobs = blobs.into_iter().map(|(name, bytes)| (name, Blob::from_bytes(bytes))).collect();
@@ -210,7 +216,7 @@ impl Store for MemoryStore {
         self.open_for("clean")?;
         let now = self.0.clock.now();
         let mut report = CleanReport::default();
-        let mut evicted = Evicted::new();
+        let mut gone = Gone::default();
         {
             let mut engine = self.engine();
             let entries = engine.scope(&ListOptions::below(scope));
@@ -218,13 +224,13 @@ impl Store for MemoryStore {
                 report.keep(entry.counted_bytes());
             }
             for victim in policy.victims(entries, now) {
-                if let Some(bytes) = engine.remove(&victim.key) {
+                if let Some(bytes) = engine.remove(&victim.key, &mut gone) {
                     report.evict(bytes);
-                    evicted.push(bytes);
+                    gone.evicted.push(bytes);
                 }
             }
         }
-        self.count_evicted(evicted);
+        self.settle(gone);
         Ok(report)
     }
 
@@ -236,9 +242,12 @@ impl Store for MemoryStore {
     }
 
     async fn close(&self, _deadline: Option<Duration>) -> Result<CloseReport> {
-        let mut engine = self.engine();
-        self.0.closed.store(true, Ordering::Release);
-        engine.clear();
+        let gone = {
+            let mut engine = self.engine();
+            self.0.closed.store(true, Ordering::Release);
+            engine.clear()
+        };
+        self.settle(gone);
         Ok(CloseReport::default())
     }
 }

@@ -1,5 +1,7 @@
 use cache_core::{Error, Result};
 
+use crate::Policy;
+
 /// The limits of a [`MemoryStore`](crate::MemoryStore).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -11,6 +13,8 @@ pub struct MemoryOptions {
     pub max_entries: Option<u64>,
     /// The bytes of one blob; unlimited if absent.
     pub max_blob_bytes: Option<u64>,
+    /// Which entries go first when a limit is reached, the least recently used ones by default.
+    pub policy: Policy,
 }
 
 impl Default for MemoryOptions {
@@ -23,7 +27,7 @@ impl MemoryOptions {
     /// No limits at all.
     #[must_use]
     pub fn unlimited() -> Self {
-        Self { max_bytes: None, max_entries: None, max_blob_bytes: None }
+        Self { max_bytes: None, max_entries: None, max_blob_bytes: None, policy: Policy::Lru }
     }
 
     /// Sets the bytes of all blobs together.
@@ -44,6 +48,13 @@ impl MemoryOptions {
     #[must_use]
     pub fn with_max_blob_bytes(mut self, max: impl Into<Option<u64>>) -> Self {
         self.max_blob_bytes = max.into();
+        self
+    }
+
+    /// Sets which entries go first.
+    #[must_use]
+    pub fn with_policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
         self
     }
 

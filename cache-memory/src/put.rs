@@ -8,14 +8,15 @@ use futures::TryStreamExt;
 
 use crate::{
     MemoryStore,
-    engine::{Evicted, Held},
+    engine::{Gone, Held},
 };
 
 impl MemoryStore {
     /// What a refused put leaves: nothing under its key, unless it was a fill.
     fn refuse(&self, key: &Key, mode: PutMode, reason: Refusal) -> PutOutcome {
         if mode != PutMode::Fill {
-            self.engine().remove(key);
+            let mut gone = Gone::default();
+            self.engine().remove(key, &mut gone);
         }
         PutOutcome::refused(reason)
     }
@@ -54,7 +55,7 @@ impl MemoryStore {
             blobs.push((name, Held { bytes, created }));
         }
         let total = blobs.iter().map(|(_, held)| held.bytes.len() as u64).sum();
-        let mut evicted = Evicted::new();
+        let mut gone = Gone::default();
         let put = {
             let mut engine = self.engine();
             engine.release(std::mem::take(&mut reservation.bytes));
@@ -62,9 +63,9 @@ impl MemoryStore {
             if self.is_closed() {
                 return Err(Error::new(ErrorKind::Closed, "memory", "put"));
             }
-            engine.put(key, blobs, options.mode, now, &mut evicted)
+            engine.put(key, blobs, options.mode, now, &mut gone)
         };
-        self.count_evicted(evicted);
+        self.settle(gone);
         Ok(match put {
             Ok(()) => (PutOutcome::stored(), total),
             Err(reason) => (PutOutcome::refused(reason), 0),
@@ -84,9 +85,9 @@ impl Reservation<'_> {
         if self.store.0.options.max_bytes.is_some_and(|max| self.bytes.saturating_add(by) > max) {
             return Err(Refusal::OverBudget);
         }
-        let mut evicted = Evicted::new();
-        let granted = self.store.engine().reserve(by, self.key, &mut evicted);
-        self.store.count_evicted(evicted);
+        let mut gone = Gone::default();
+        let granted = self.store.engine().reserve(by, self.key, &mut gone);
+        self.store.settle(gone);
         if !granted {
             return Err(Refusal::NoRoom);
         }

@@ -8,7 +8,16 @@
 //! | `disk`    | `disk:/abs/path?max_size=5GB` | in a directory that several processes may share    |
 //! | `layered` | several URLs                  | in tiers, fastest first                            |
 //!
-//! All three are on by default; `full` turns on everything there is.
+//! and what is built on top of them:
+//!
+//! | Feature                       | Adds                                                              |
+//! |-------------------------------|-------------------------------------------------------------------|
+//! | `json`, `msgpack`, `postcard` | codecs for typed values, see [`TypedCache`]                       |
+//! | `calls`                       | recorded and memoised calls, see `CallStore`                      |
+//! | `metrics`                     | [`Metrics`] handed to the recorder of the `metrics` crate         |
+//! | `zstd`                        | the decorator `Compressed`                                        |
+//!
+//! The backends, `json` and `calls` are on by default; `full` turns on everything there is.
 //!
 //! ```
 //! # #[cfg(feature = "memory")]
@@ -27,19 +36,41 @@
 //! To write a backend of your own, depend on `cache-core`, and prove it with `cache-conformance`.
 #![doc(test(attr(deny(warnings), allow(dead_code))))]
 
+mod config;
+pub mod global;
+mod kind;
+mod limit;
 mod open;
+mod plan;
 mod url;
 
+#[cfg(feature = "json")]
+#[doc(no_inline)]
+pub use cache_core::Json;
+#[cfg(feature = "msgpack")]
+#[doc(no_inline)]
+pub use cache_core::MessagePack;
+#[cfg(feature = "postcard")]
+#[doc(no_inline)]
+pub use cache_core::Postcard;
 #[doc(no_inline)]
 pub use cache_core::{
-    Ambiguity, BLOCK_BYTES, Blob, BlobMeta, BlobName, ByteRange, ByteSize, ByteStream, Cache, Checksum,
-    CleanPolicy, CleanReport, Clock, CloseReport, Counters, Deadline, Digest, DigestPrefix, DigestWriter,
-    EntryHandle, EntryMeta, EntryRead, Envelope, Error, ErrorKind, FlushReport, GetOptions, Key,
-    KeyManagement, KeyRef, ListOptions, ManualClock, Metrics, Namespace, Place, Powers, PutBlob, PutEntry,
-    PutMode, PutOptions, PutOutcome, PutStatus, Refusal, Result, SealedIndex, Sealer, Store, StoreExt,
-    StoreInfo, SystemClock, Usage, clean_by_listing, collect_capped, slice_range, usage_by_listing,
-    verify_content,
+    Ambiguity, BLOCK_BYTES, Baseline, Blob, BlobMeta, BlobName, ByteRange, ByteSize, ByteStream, Cache,
+    Checksum, CleanPolicy, CleanReport, ClearReport, Clock, CloseReport, Codec, CodecId, ComputeLimits,
+    ComputeOptions, Counters, Deadline, Digest, DigestPrefix, DigestWriter, EntryHandle, EntryMeta,
+    EntryRead, Envelope, Error, ErrorKind, FlushReport, GetOptions, Guard, Hooked, Intent, Key, KeyBuilder,
+    KeyManagement, KeyRef, Latency, Limited, ListOptions, ManualClock, Metered, Metrics, Namespace,
+    Operation, OperationHook, PerKeyLock, Place, Powers, PutBlob, PutEntry, PutMode, PutOptions, PutOutcome,
+    PutStatus, ReadOnly, Refusal, Result, RetryOptions, Retrying, SealedIndex, Sealer, Serialized, Store,
+    StoreExt, StoreInfo, SystemClock, Target, Traced, TypedCache, Usage, ValueStore, Verified, carried,
+    clean_by_listing, collect_capped, slice_range, usage_by_listing, verify_content,
 };
+#[cfg(feature = "calls")]
+#[doc(no_inline)]
+pub use cache_core::{Call, CallQuery, CallStore, CallTemplate, Datum, TransformReport};
+#[cfg(feature = "zstd")]
+#[doc(no_inline)]
+pub use cache_core::{CompressOptions, Compressed};
 #[cfg(feature = "disk")]
 #[doc(no_inline)]
 pub use cache_disk::{DiskOptions, DiskStore};
@@ -48,10 +79,12 @@ pub use cache_disk::{DiskOptions, DiskStore};
 pub use cache_layered::{LayeredBuilder, LayeredStore};
 #[cfg(feature = "memory")]
 #[doc(no_inline)]
-pub use cache_memory::{MemoryOptions, MemoryStore};
-pub use open::{open, open_store, open_tiers};
+pub use cache_memory::{MemoryOptions, MemoryStore, Policy};
+pub use config::{Config, TierConfig};
+pub use limit::Limit;
+pub use open::{open, open_config, open_store, open_tiers};
 
 /// The examples of the project's front page.
-#[cfg(all(doctest, feature = "memory", feature = "disk", feature = "layered"))]
+#[cfg(all(doctest, feature = "memory", feature = "disk", feature = "layered", feature = "json"))]
 #[doc = include_str!("../README.md")]
 mod readme {}

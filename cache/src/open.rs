@@ -2,17 +2,18 @@ use std::sync::Arc;
 
 use cache_core::{Cache, Error, Result, Store};
 
-use crate::url::StoreUrl;
+use crate::{Config, TierConfig, plan::Plan, url::shown};
 
 /// Opens one store by its URL.
 ///
 /// | URL                    | Options                                                                        |
 /// |------------------------|--------------------------------------------------------------------------------|
-/// | `memory:`              | `max_size` (2 GB if absent), `max_entries`, `max_blob`                         |
+/// | `memory:`              | `max_size` (2 GB if absent), `max_entries`, `max_blob`, `policy`               |
 /// | `disk:/absolute/path`  | `max_size`, `max_blob`                                                         |
 ///
-/// Sizes are a [`ByteSize`](cache_core::ByteSize) such as `256MB`, or `unlimited`. Characters with a
-/// meaning in URLs, such as `?`, `#`, `%`, are written percent-encoded in paths.
+/// Sizes are a [`ByteSize`](cache_core::ByteSize) such as `256MB`, or `unlimited`; a policy is `lru`, the
+/// default, or `lfu`. Characters with a meaning in URLs, such as `?`, `#`, `%`, are written percent-encoded
+/// in paths.
 ///
 /// # Errors
 ///
@@ -21,7 +22,7 @@ use crate::url::StoreUrl;
 ///
 /// # Cancel safety
 ///
-/// Dropping the future may leave an empty directory behind, nothing else.
+/// Dropping the future may leave a directory behind, marked as a store and without entries, nothing else.
 pub async fn open(url: &str) -> Result<Cache> {
     open_tiers([url]).await
 }
@@ -40,21 +41,40 @@ pub async fn open(url: &str) -> Result<Cache> {
 /// As [`open`].
 pub async fn open_tiers<U: AsRef<str>>(urls: impl IntoIterator<Item = U>) -> Result<Cache> {
     // All are read before any is opened: a typo in the last one leaves nothing behind.
-    let plans: Vec<Plan> = urls.into_iter().map(|url| Plan::read(url.as_ref())).collect::<Result<_>>()?;
-    if plans.is_empty() {
+    let urls: Vec<U> = urls.into_iter().collect();
+    if urls.is_empty() {
         return Err(Error::invalid("no store URL is given"));
     }
-    #[cfg(not(feature = "layered"))]
-    if plans.len() > 1 {
-        let detail =
-            "several store URLs need the feature `layered` of the cache crate, which is off in this build";
-        return Err(Error::invalid(detail));
+    open_all(plan_urls(&urls)?).await
+}
+
+/// Opens the stores of a configuration as tiers, fastest first; one alone is opened as it is.
+///
+/// ```
+/// # #[cfg(feature = "memory")]
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let config = serde_json::from_str(r#"{"tiers": [{"kind": "memory", "max_size": "256MB"}]}"#)?;
+/// let cache = cache::open_config(&config).await?;
+/// assert_eq!(cache.info().max_bytes, Some(256_000_000));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+///
+/// # Errors
+///
+/// [`Invalid`](cache_core::ErrorKind::Invalid), before anything is opened, without tiers, for an unknown
+/// kind, what a kind does not take, names that are not unique, and what needs a feature that is off; else
+/// what opening a store fails with.
+///
+/// # Cancel safety
+///
+/// As [`open`].
+pub async fn open_config(config: &Config) -> Result<Cache> {
+    if config.tiers.is_empty() {
+        return Err(Error::invalid("the configuration has no tiers; there is at least one"));
     }
-    let mut tiers = Vec::new();
-    for plan in plans {
-        tiers.push((plan.kind(), plan.open().await?));
-    }
-    stack(tiers).map(Cache::new)
+    let place = |number: usize, tier: &TierConfig| format!("tier {number} ({})", tier.kind);
+    open_all(Plan::all(&config.tiers, place)?).await
 }
 
 /// Opens one store by its URL, as a [`Store`].
@@ -67,110 +87,45 @@ pub async fn open_tiers<U: AsRef<str>>(urls: impl IntoIterator<Item = U>) -> Res
 ///
 /// As [`open`].
 pub async fn open_store(url: &str) -> Result<Arc<dyn Store>> {
-    Plan::read(url)?.open().await
+    open_stack(plan_urls(&[url])?).await
 }
 
-/// A store that a URL asks for, and nothing is opened yet.
-enum Plan {
-    #[cfg(feature = "memory")]
-    Memory(cache_memory::MemoryOptions),
-    #[cfg(feature = "disk")]
-    Disk(cache_disk::DiskOptions),
+fn plan_urls<U: AsRef<str>>(urls: &[U]) -> Result<Vec<Plan>> {
+    let config = Config::from_urls(urls)?;
+    let place = |number: usize, _: &TierConfig| {
+        let url = number.checked_sub(1).and_then(|at| urls.get(at)).map_or("", U::as_ref);
+        format!("store URL {:?}", shown(url))
+    };
+    Plan::all(&config.tiers, place)
 }
 
-impl Plan {
-    fn read(text: &str) -> Result<Self> {
-        let url = StoreUrl::parse(text)?;
-        if url.scheme == "memory" { Self::memory(url) } else { Self::disk(url) }
-    }
-
-    fn memory(mut url: StoreUrl) -> Result<Self> {
-        let (max_bytes, max_entries) = (url.take_size("max_size")?, url.take_count("max_entries")?);
-        let max_blob_bytes = url.take_size("max_blob")?;
-        url.finish(&["max_size", "max_entries", "max_blob"])?;
-        if !url.path.as_os_str().is_empty() {
-            return Err(url.refuse("memory: has no path"));
-        }
-        #[cfg(feature = "memory")]
-        {
-            let mut options = cache_memory::MemoryOptions::default();
-            options.max_bytes = max_bytes.unwrap_or(options.max_bytes);
-            options.max_entries = max_entries.unwrap_or(options.max_entries);
-            options.max_blob_bytes = max_blob_bytes.unwrap_or(options.max_blob_bytes);
-            Ok(Self::Memory(options))
-        }
-        #[cfg(not(feature = "memory"))]
-        {
-            _ = (max_bytes, max_entries, max_blob_bytes);
-            Err(feature_is_off(&url, "memory"))
-        }
-    }
-
-    fn disk(mut url: StoreUrl) -> Result<Self> {
-        let (max_bytes, max_blob_bytes) = (url.take_size("max_size")?, url.take_size("max_blob")?);
-        url.finish(&["max_size", "max_blob"])?;
-        if !url.path.is_absolute() || url.path.parent().is_none() {
-            return Err(url.refuse("disk: takes an absolute path, such as disk:/var/cache/build"));
-        }
-        #[cfg(feature = "disk")]
-        {
-            let options = cache_disk::DiskOptions::new(&url.path)
-                .with_max_bytes(max_bytes.flatten())
-                .with_max_blob_bytes(max_blob_bytes.flatten());
-            Ok(Self::Disk(options))
-        }
-        #[cfg(not(feature = "disk"))]
-        {
-            _ = (max_bytes, max_blob_bytes);
-            Err(feature_is_off(&url, "disk"))
-        }
-    }
-
-    fn kind(&self) -> &'static str {
-        match *self {
-            #[cfg(feature = "memory")]
-            Self::Memory(_) => "memory",
-            #[cfg(feature = "disk")]
-            Self::Disk(_) => "disk",
-        }
-    }
-
-    async fn open(self) -> Result<Arc<dyn Store>> {
-        match self {
-            #[cfg(feature = "memory")]
-            Self::Memory(options) => Ok(Arc::new(cache_memory::MemoryStore::open(options)?)),
-            #[cfg(feature = "disk")]
-            Self::Disk(options) => Ok(Arc::new(cache_disk::DiskStore::open(options).await?)),
-        }
-    }
+async fn open_all(plans: Vec<Plan>) -> Result<Cache> {
+    open_stack(plans).await.map(Cache::new)
 }
 
-#[cfg(not(all(feature = "memory", feature = "disk")))]
-fn feature_is_off(url: &StoreUrl, feature: &str) -> Error {
-    url.refuse(format!("the feature `{feature}` of the cache crate is off in this build"))
+async fn open_stack(plans: Vec<Plan>) -> Result<Arc<dyn Store>> {
+    let mut tiers = Vec::new();
+    for plan in plans {
+        tiers.push((plan.name.clone(), plan.open().await?));
+    }
+    stack(tiers)
 }
 
 #[cfg(feature = "layered")]
-fn stack(mut tiers: Vec<(&'static str, Arc<dyn Store>)>) -> Result<Arc<dyn Store>> {
+fn stack(mut tiers: Vec<(String, Arc<dyn Store>)>) -> Result<Arc<dyn Store>> {
     if tiers.len() == 1 {
         return only(&mut tiers);
     }
-    let mut builder = cache_layered::LayeredStore::builder();
-    let mut seen: Vec<&str> = Vec::new();
-    for (kind, store) in tiers {
-        let same = seen.iter().filter(|other| **other == kind).count();
-        let name = if same == 0 { kind.to_owned() } else { format!("{kind}-{}", same + 1) };
-        builder = builder.tier(name, store);
-        seen.push(kind);
-    }
+    let builder = cache_layered::LayeredStore::builder();
+    let builder = tiers.into_iter().fold(builder, |builder, (name, store)| builder.tier(name, store));
     Ok(Arc::new(builder.build()?))
 }
 
 #[cfg(not(feature = "layered"))]
-fn stack(mut tiers: Vec<(&'static str, Arc<dyn Store>)>) -> Result<Arc<dyn Store>> {
+fn stack(mut tiers: Vec<(String, Arc<dyn Store>)>) -> Result<Arc<dyn Store>> {
     only(&mut tiers)
 }
 
-fn only(tiers: &mut Vec<(&'static str, Arc<dyn Store>)>) -> Result<Arc<dyn Store>> {
-    tiers.pop().map(|(_, store)| store).ok_or_else(|| Error::invalid("no store URL is given"))
+fn only(tiers: &mut Vec<(String, Arc<dyn Store>)>) -> Result<Arc<dyn Store>> {
+    tiers.pop().map(|(_, store)| store).ok_or_else(|| Error::invalid("no store is given"))
 }

@@ -1,18 +1,16 @@
 //! What a store's URL says, before any store is opened.
 
-use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
+use std::{collections::BTreeMap, path::PathBuf};
 
-use cache_core::{ByteSize, Error, Result};
+use cache_core::{Error, Result};
 use percent_encoding::percent_decode_str;
 
-/// The backends that exist, whether or not their features are on.
-const SCHEMES: [&str; 2] = ["memory", "disk"];
+use crate::{Limit, TierConfig, kind::Kind};
 
 /// A scheme, a path and options, each of which has to be used up.
-#[derive(Debug)]
 pub(crate) struct StoreUrl {
-    pub(crate) scheme: String,
-    pub(crate) path: PathBuf,
+    kind: &'static Kind,
+    path: PathBuf,
     /// The URL without what may be a secret.
     shown: String,
     options: BTreeMap<String, String>,
@@ -27,9 +25,10 @@ impl StoreUrl {
         }
         let url = url::Url::parse(text)
             .map_err(|error| refuse(format!("{error}; write for example memory: or disk:/abs/path")))?;
-        if !SCHEMES.contains(&url.scheme()) {
-            return Err(refuse("the scheme is unknown; there are memory: and disk:".into()));
-        }
+        let Some(kind) = Kind::named(url.scheme()) else {
+            let known = Kind::known(|name| format!("{name}:"));
+            return Err(refuse(format!("the scheme is unknown; there are {known}")));
+        };
         if url.has_host() || !url.username().is_empty() || url.port().is_some() {
             return Err(refuse("it must not have a host".into()));
         }
@@ -43,51 +42,48 @@ impl StoreUrl {
                 return Err(refuse(format!("the option {name:?} stands twice")));
             }
         }
-        Ok(Self { scheme: url.scheme().to_owned(), path, shown: shown.clone(), options })
+        Ok(Self { kind, path, shown: shown.clone(), options })
     }
 
     pub(crate) fn refuse(&self, why: impl std::fmt::Display) -> Error {
         Error::invalid(format!("store URL {:?}: {why}", self.shown))
     }
 
-    /// Takes an option that is a number of bytes. The outer `None`: absent. The inner: `unlimited`.
-    pub(crate) fn take_size(&mut self, name: &str) -> Result<Option<Option<u64>>> {
-        self.take(name, |text| {
-            let size = ByteSize::from_str(text).map(ByteSize::bytes);
-            size.map_err(|error| error.detail().unwrap_or("not a size").to_owned())
-        })
+    /// The store that the URL stands for.
+    pub(crate) fn into_tier(mut self) -> Result<TierConfig> {
+        let mut tier = TierConfig::new(self.kind.name);
+        tier.max_size = self.take("max_size", Limit::of_bytes)?;
+        tier.max_entries = self.take("max_entries", Limit::of_things)?;
+        tier.max_blob = self.take("max_blob", Limit::of_bytes)?;
+        tier.policy = self.take("policy", |text| Ok(text.to_owned()))?;
+        if let Some(name) = self.options.keys().next() {
+            return Err(self.unknown(name));
+        }
+        match (self.kind.takes("path"), self.path.as_os_str().is_empty()) {
+            (true, _) => tier.path = Some(self.path.clone()),
+            (false, true) => {}
+            (false, false) => return Err(self.refuse(format!("{}: has no path", self.kind.name))),
+        }
+        tier.check().map_err(|why| self.refuse(why))?;
+        Ok(tier)
     }
 
-    /// Takes an option that is a number.
-    pub(crate) fn take_count(&mut self, name: &str) -> Result<Option<Option<u64>>> {
-        self.take(name, |text| text.parse().map_err(|_| format!("{text:?} is not a whole number")))
-    }
-
-    fn take(
+    fn take<T>(
         &mut self,
         name: &str,
-        parse: impl Fn(&str) -> std::result::Result<u64, String>,
-    ) -> Result<Option<Option<u64>>> {
+        read: impl Fn(&str) -> std::result::Result<T, String>,
+    ) -> Result<Option<T>> {
         match self.options.remove(name) {
             None => Ok(None),
-            Some(text) if text.eq_ignore_ascii_case("unlimited") => Ok(Some(None)),
-            Some(text) => match parse(&text) {
-                Ok(value) => Ok(Some(Some(value))),
-                Err(why) => Err(self.refuse(format!("option {name}: {why}"))),
-            },
+            Some(_) if !self.kind.takes(name) => Err(self.unknown(name)),
+            Some(text) => read(&text).map(Some).map_err(|why| self.refuse(format!("option {name}: {why}"))),
         }
     }
 
-    /// Refuses options that nobody took.
-    pub(crate) fn finish(&self, known: &[&str]) -> Result<()> {
-        match self.options.keys().next() {
-            None => Ok(()),
-            Some(name) => Err(self.refuse(format!(
-                "the option {name:?} is unknown; {} takes {}",
-                self.scheme,
-                known.join(", ")
-            ))),
-        }
+    fn unknown(&self, name: &str) -> Error {
+        let takes: Vec<&str> = self.kind.takes.iter().copied().filter(|field| *field != "path").collect();
+        let (kind, takes) = (self.kind.name, takes.join(", "));
+        self.refuse(format!("the option {name:?} is unknown; {kind} takes {takes}"))
     }
 }
 
@@ -117,7 +113,7 @@ fn path_of(text: &str) -> std::result::Result<PathBuf, &'static str> {
 }
 
 /// A URL as it may be shown: without user, password and the values of options, any of which may be a secret.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let (address, query) =
         text.split_once('?').map_or((text, None), |(address, query)| (address, Some(query)));
     let mut shown = match (address.find("//"), address.rfind('@')) {

@@ -30,3 +30,16 @@ async fn one_backend_alone_works() {
     cache.put(Digest::of("k"), "v").await.unwrap();
     assert_eq!(cache.get(Digest::of("k")).await.unwrap().unwrap(), "v");
 }
+
+#[cfg(not(feature = "disk"))]
+#[tokio::test]
+async fn a_configured_kind_without_its_feature_is_read_and_refused_by_name_when_opened() {
+    let config = r#"{"tiers": [{"kind": "disk", "path": "/nowhere"}]}"#;
+    let config: cache::Config = serde_json::from_str(config).unwrap();
+    let error = cache::open_config(&config).await.unwrap_err();
+    assert_eq!(error.kind(), cache::ErrorKind::Invalid);
+    assert!(
+        error.to_string().contains("tier 1 (disk): the feature `disk` of the cache crate is off"),
+        "{error}"
+    );
+}

@@ -1,6 +1,12 @@
 //! Short digests, which every store understands by its listings.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use cache_core::{Digest, DigestPrefix, ErrorKind, GetOptions, Key, KeyRef, Namespace, StoreExt};
+use tokio::task::JoinSet;
 
 use crate::{
     Factory,
@@ -212,6 +218,34 @@ pub async fn short_digests_read_and_evict(factory: &dyn Factory) {
     store.assert_holds(&Key::new(namespace("a"), digest_starting("abcd11")), &data(bytes(1, 5))).await;
     store.evict_short(&root, third.into()).await.expect("an eviction");
     store.assert_absent(&third.into()).await;
+}
+
+/// An entry that is put again and again meanwhile stays one candidate, and is always found.
+pub async fn expand_survives_rewrites(factory: &dyn Factory) {
+    let [one, other] = ["abcd1", "abce1"].map(digest_starting);
+    let store = filled(factory, &[one, other]).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut tasks = JoinSet::new();
+    for task in 0..2_u64 {
+        let (store, stop) = (store.clone(), stop.clone());
+        tasks.spawn(async move {
+            while !stop.load(Ordering::Relaxed) {
+                store.put_new(&one.into(), &data(bytes(task, 10))).await;
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+    let (root, prefix) = (Namespace::root(), short("abcd"));
+    for round in 0..100 {
+        let found = store.expand(&root, prefix).await;
+        assert_eq!(found.unwrap_or_else(|error| panic!("round {round}: {error}")), one);
+        assert!(store.contains_short(&root, prefix).await.expect("an answer"), "round {round}");
+        tokio::task::yield_now().await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    while let Some(task) = tasks.join_next().await {
+        task.expect("a writer");
+    }
 }
 
 /// It is one for reads, existence and evictions.

@@ -41,6 +41,7 @@ pub(crate) enum Fault {
     IgnoresTheLimit,
     KeepsWhatABrokenStreamGave,
     ListsDescending,
+    ListsTwice,
     LosesConcurrentMerges,
     OffByOneBlobLimit,
     PrefixesInPairs,
@@ -176,6 +177,12 @@ impl KeyManagement for Faulty {
                     }
                     after.digest = Digest::from_bytes(digest);
                 }
+            }
+            // As a walk that meets an entry again after it was put again.
+            Fault::ListsTwice => {
+                let limit = options.limit.unwrap_or(usize::MAX);
+                let twice = self.inner.list(options).flat_map(|entry| stream::iter([entry.clone(), entry]));
+                return twice.take(limit).boxed();
             }
             Fault::ListsDescending => {
                 let inner = self.inner.list(options);

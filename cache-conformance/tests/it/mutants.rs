@@ -45,6 +45,7 @@ const CAUGHT: &[(Fault, &[&str])] = &[
             "list_pages_cover_everything",
         ],
     ),
+    (Fault::ListsTwice, &["list_is_ascending", "expand_survives_rewrites"]),
     (Fault::LosesConcurrentMerges, &["concurrent_merges_lose_no_blob"]),
     (Fault::OffByOneBlobLimit, &["blob_at_the_limit_is_stored"]),
     (Fault::PrefixesInPairs, &["list_honours_the_prefix", "expand_finds_the_only_match"]),

@@ -73,11 +73,7 @@ impl EntryHandle {
     ///
     /// Reads only.
     pub async fn read(&self) -> Result<Option<EntryRead>> {
-        let read = match self.cache.resolve(self.digest, "get_entry").await {
-            Ok(Some(key)) => self.cache.store().get_entry(&key, GetOptions::default()).await,
-            Ok(None) => Ok(None),
-            Err(error) => Err(error),
-        };
+        let read = self.cache.fetch_entry(self.digest, GetOptions::default()).await;
         self.cache.counters().read(&read, |entry| entry.blobs.iter().map(|(_, blob)| blob.len()).sum());
         self.cache.soften(read)
     }

@@ -1,28 +1,50 @@
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
-use bytes::Bytes;
+use tokio_util::task::TaskTracker;
 
 use crate::{
-    Blob, BlobName, Counters, Digest, DigestPrefix, EntryHandle, EntryMeta, Error, ErrorKind, GetOptions,
-    Key, KeyManagement, KeyRef, Namespace, PutEntry, PutOptions, PutOutcome, Result, Store, StoreInfo,
+    Baseline, Counters, Digest, DigestPrefix, EntryHandle, Error, ErrorKind, Intent, Key, KeyRef, Metrics,
+    Namespace, Operation, OperationHook, Result, Store, StoreInfo, Target,
+    cache::gate::{ComputeLimits, Gate},
+    flight::Flights,
+    hook::Hooks,
     resolve,
 };
 
 /// A cache as an application holds it: a store and a namespace in it.
 ///
-/// Clones and [`namespace`](Self::namespace) views are cheap and share the store and the counters.
-/// Digests may be given short wherever a [`KeyRef`] is taken. Damage that the store finds is a miss
-/// here, and counted, unless [`report_corruption`](Self::report_corruption) asks for the error.
+/// Clones and [`namespace`](Self::namespace) views are cheap and share the store, the counters and the work
+/// under way. Digests may be given short wherever a [`KeyRef`] is taken. Damage that the store finds is a
+/// miss here, and counted, unless [`report_corruption`](Self::report_corruption) asks for the error.
+///
+/// # Single-flight
+///
+/// Calls of one handle, its clones and its views that ask for the same thing at the same time share one
+/// piece of work: reads of a blob, puts of the same bytes in hand, computations of a missing value. Work that
+/// one caller began goes on while any caller waits for it, and is dropped with the last. It never answers a
+/// call that began after a write of its key returned.
 ///
 /// See the `cache` crate for how to open one.
 #[derive(Clone, Debug)]
 pub struct Cache {
-    store: Arc<dyn Store>,
+    shared: Arc<Shared>,
     namespace: Namespace,
-    counters: Arc<Counters>,
-    max_blob_bytes: Option<u64>,
+    hooks: Hooks,
+    gate: Option<Arc<Gate>>,
     min_digits: usize,
     report_corruption: bool,
+}
+
+/// What clones and views share.
+#[derive(Debug)]
+struct Shared {
+    store: Arc<dyn Store>,
+    counters: Arc<Counters>,
+    baseline: Baseline,
+    flights: Arc<Flights>,
+    /// The tasks of shared work.
+    tasks: TaskTracker,
+    max_blob_bytes: Option<u64>,
 }
 
 impl Cache {
@@ -30,11 +52,19 @@ impl Cache {
     #[must_use]
     pub fn new(store: Arc<dyn Store>) -> Self {
         let max_blob_bytes = store.info().max_blob_bytes;
-        Self {
+        let shared = Shared {
             store,
-            namespace: Namespace::root(),
             counters: Arc::default(),
+            baseline: Baseline::default(),
+            flights: Arc::default(),
+            tasks: TaskTracker::new(),
             max_blob_bytes,
+        };
+        Self {
+            shared: Arc::new(shared),
+            namespace: Namespace::root(),
+            hooks: Hooks::default(),
+            gate: None,
             min_digits: DigestPrefix::DEFAULT_MIN_DIGITS,
             report_corruption: false,
         }
@@ -44,6 +74,39 @@ impl Cache {
     #[must_use]
     pub fn with_min_digits(mut self, digits: usize) -> Self {
         self.min_digits = digits.clamp(1, Digest::DIGITS - 1);
+        self
+    }
+
+    /// Enters `hook` around every operation of this handle, and of every clone and view made of it from here
+    /// on, inside of the hooks that it has already.
+    ///
+    /// A compound operation is one: a read of a short digest with its expansion, a computation with the read
+    /// before it and the put after it. What it does to the store is not entered again, unless the store is
+    /// [`Hooked`](crate::Hooked), too; with the same hook that is no deadlock, if all handles of the cache have it.
+    /// What it holds is held as long as work goes on that this operation began and that others wait for.
+    ///
+    /// | operation                                            | target                       | intent |
+    /// |------------------------------------------------------|------------------------------|--------|
+    /// | `get`, `get_with`, `contains`, `meta`, `EntryHandle::read` | the key, or the prefix | read   |
+    /// | `put`, `put_with`, `get_or_compute`                  | the key                      | write  |
+    /// | `evict`                                              | the key, or the prefix       | write  |
+    /// | `expand`, `list` (each pull)                         | the prefix, or the namespace | read   |
+    /// | `shrink`                                             | the key                      | read   |
+    /// | `shrink_all`, `usage`                                | the namespace                | read   |
+    /// | `clean`, `clear`                                     | the namespace                | write  |
+    /// | `flush`                                              | the store                    | read   |
+    /// | `close`                                              | the store                    | write  |
+    #[must_use]
+    pub fn with_hook(mut self, hook: Arc<dyn OperationHook>) -> Self {
+        self.hooks = self.hooks.iter().cloned().chain([hook]).collect();
+        self
+    }
+
+    /// Bounds the computations that this handle, and every clone and view made of it from here on, has
+    /// under way at once.
+    #[must_use]
+    pub fn with_compute_limits(mut self, limits: ComputeLimits) -> Self {
+        self.gate = Some(Arc::new(Gate::new(limits)));
         self
     }
 
@@ -63,6 +126,18 @@ impl Cache {
         Ok(Self { namespace: self.namespace.child(part)?, ..self.clone() })
     }
 
+    /// A view of any namespace of the store.
+    #[cfg(feature = "calls")]
+    pub(crate) fn at(&self, namespace: Namespace) -> Self {
+        Self { namespace, ..self.clone() }
+    }
+
+    /// This handle for the parts of an operation that has entered the hooks.
+    #[cfg(feature = "calls")]
+    pub(crate) fn inside(&self) -> Self {
+        Self { hooks: Hooks::default(), ..self.clone() }
+    }
+
     /// The namespace that this handle looks in.
     #[must_use]
     pub fn address(&self) -> &Namespace {
@@ -72,13 +147,13 @@ impl Cache {
     /// The store below.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
-        &self.store
+        &self.shared.store
     }
 
     /// What the store is.
     #[must_use]
     pub fn info(&self) -> StoreInfo {
-        self.store.info()
+        self.store().info()
     }
 
     /// The named blobs of one entry.
@@ -87,150 +162,62 @@ impl Cache {
         EntryHandle::new(self.clone(), digest.into())
     }
 
-    /// The value of `digest`, which is the blob named `data`.
-    ///
-    /// # Errors
-    ///
-    /// [`Ambiguous`](ErrorKind::Ambiguous) or [`Invalid`](ErrorKind::Invalid) for a short digest that
-    /// matches twice or is too short; else if the store cannot answer.
-    ///
-    /// # Cancel safety
-    ///
-    /// The entry stays as it is. A stack may go on copying it into a faster tier.
-    pub async fn get(&self, digest: impl Into<KeyRef>) -> Result<Option<Bytes>> {
-        self.get_blob(digest.into(), &BlobName::DATA).await
+    /// What was done through this handle, its clones and views since it was made or the counters were
+    /// reset; below it the store's own. The latencies of reads are those of reads that had to wait.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.shared.baseline.apply(&self.all_metrics())
     }
 
-    pub(crate) async fn get_blob(&self, digest: KeyRef, blob: &BlobName) -> Result<Option<Bytes>> {
-        if let KeyRef::Digest(digest) = digest
-            && let Some(bytes) = self.store.get_now(&self.key(digest), blob)
-        {
-            self.counters.hit(bytes.len() as u64);
-            return Ok(Some(bytes));
-        }
-        let read = match self.find(digest, blob, GetOptions::default()).await {
-            Ok(Some(blob)) => blob.collect(self.max_blob_bytes.unwrap_or(u64::MAX)).await.map(Some),
-            Ok(None) => Ok(None),
-            Err(error) => Err(error),
+    /// Has [`metrics`](Self::metrics) count from zero again, for this handle, its clones and views. The
+    /// store below counts on.
+    pub fn reset_metrics(&self) {
+        self.shared.baseline.reset(self.all_metrics());
+    }
+
+    fn all_metrics(&self) -> Metrics {
+        let mut metrics = self.counters().snapshot();
+        metrics.tiers = vec![(Arc::from(self.store().info().kind.as_ref()), self.store().metrics())];
+        metrics
+    }
+
+    pub(crate) fn counters(&self) -> &Arc<Counters> {
+        &self.shared.counters
+    }
+
+    pub(crate) fn flights(&self) -> &Arc<Flights> {
+        &self.shared.flights
+    }
+
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.shared.tasks
+    }
+
+    pub(crate) fn hooks(&self) -> &Hooks {
+        &self.hooks
+    }
+
+    /// An operation on what `digest` stands for.
+    pub(crate) fn operation(&self, name: &'static str, digest: KeyRef, intent: Intent) -> Operation {
+        let target = match digest {
+            KeyRef::Digest(digest) => Target::Key(self.key(digest)),
+            KeyRef::Prefix(prefix) => Target::Prefix(self.namespace.clone(), prefix),
         };
-        self.counters.read(&read, |bytes| bytes.len() as u64);
-        self.soften(read)
+        Operation::new(name, target, intent)
     }
 
-    /// A blob as the store hands it out: bytes or a stream, of all of it or of a range.
-    ///
-    /// # Errors
-    ///
-    /// As [`get`](Self::get), and [`Invalid`](ErrorKind::Invalid) for a range past the end.
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`get`](Self::get).
-    pub async fn get_with(
-        &self,
-        digest: impl Into<KeyRef> + Send,
-        blob: &BlobName,
-        options: GetOptions,
-    ) -> Result<Option<Blob>> {
-        let read = self.find(digest.into(), blob, options).await;
-        self.counters.read(&read, Blob::len);
-        let counters = Arc::clone(&self.counters);
-        let counted = read.map(|found| found.map(|blob| blob.on_damage(move || counters.corrupt())));
-        self.soften(counted)
+    /// An operation on this namespace and all below it.
+    pub(crate) fn scope_operation(&self, name: &'static str, intent: Intent) -> Operation {
+        Operation::new(name, Target::Scope(self.namespace.clone()), intent)
     }
 
-    async fn find(&self, digest: KeyRef, blob: &BlobName, options: GetOptions) -> Result<Option<Blob>> {
-        match self.resolve(digest, "get").await? {
-            Some(key) => self.store.get(&key, blob, options).await,
-            None => Ok(None),
-        }
+    pub(crate) fn gate(&self) -> Option<&Arc<Gate>> {
+        self.gate.as_ref()
     }
 
-    /// Makes `bytes` the whole value of `digest`.
-    ///
-    /// # Errors
-    ///
-    /// [`TooLarge`](ErrorKind::TooLarge) over the limit for one blob; else if the store failed. The
-    /// older value is intact.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future leaves the old value or the new one.
-    pub async fn put(&self, digest: Digest, bytes: impl Into<Bytes>) -> Result<PutOutcome> {
-        let entry = PutEntry::data(bytes);
-        self.put_with(digest, entry, PutOptions::default()).await
-    }
-
-    /// Writes named blobs at once, in hand or streamed, in any mode.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::put`].
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future leaves the old entry or the new one.
-    pub async fn put_with(&self, digest: Digest, entry: PutEntry, options: PutOptions) -> Result<PutOutcome> {
-        let (entry, bytes) = entry.counted();
-        let outcome = self.store.put(&self.key(digest), entry, options).await;
-        self.counters.put(&outcome, bytes.load(Ordering::Relaxed));
-        outcome
-    }
-
-    /// Whether the entry is there; neither recency nor promotion.
-    ///
-    /// # Errors
-    ///
-    /// As [`get`](Self::get).
-    ///
-    /// # Cancel safety
-    ///
-    /// Reads only.
-    pub async fn contains(&self, digest: impl Into<KeyRef>) -> Result<bool> {
-        let answer = match self.resolve(digest.into(), "contains").await {
-            Ok(Some(key)) => self.store.contains(&key).await,
-            Ok(None) => Ok(false),
-            Err(error) => Err(error),
-        };
-        self.counters.contains(&answer);
-        answer
-    }
-
-    /// Removes the entry; one that is not there is fine.
-    ///
-    /// # Errors
-    ///
-    /// As [`contains`](Self::contains); the entry may still be there.
-    ///
-    /// # Cancel safety
-    ///
-    /// The entry is afterwards there as a whole or gone as a whole.
-    pub async fn evict(&self, digest: impl Into<KeyRef>) -> Result<()> {
-        if let Some(key) = self.resolve(digest.into(), "evict").await? {
-            self.store.evict(&key).await?;
-            self.counters.removal();
-        }
-        Ok(())
-    }
-
-    /// What is known of the entry without reading it.
-    ///
-    /// # Errors
-    ///
-    /// As [`contains`](Self::contains).
-    ///
-    /// # Cancel safety
-    ///
-    /// Reads only.
-    pub async fn meta(&self, digest: impl Into<KeyRef>) -> Result<Option<EntryMeta>> {
-        match self.resolve(digest.into(), "meta").await? {
-            Some(key) => self.store.meta(&key).await,
-            None => Ok(None),
-        }
-    }
-
-    pub(crate) fn counters(&self) -> &Counters {
-        &self.counters
+    /// The largest blob that is taken in hand.
+    pub(crate) fn cap(&self) -> u64 {
+        self.shared.max_blob_bytes.unwrap_or(u64::MAX)
     }
 
     pub(crate) fn min_digits(&self) -> usize {
@@ -252,7 +239,7 @@ impl Cache {
     pub(crate) fn long_enough(&self, digest: KeyRef, operation: &'static str) -> Result<()> {
         match digest {
             KeyRef::Prefix(prefix) if prefix.len() < self.min_digits => {
-                Err(Error::new(ErrorKind::Invalid, self.store.info().kind, operation)
+                Err(Error::new(ErrorKind::Invalid, self.store().info().kind, operation)
                     .with_detail(format!("{prefix} is too short: give at least {} digits", self.min_digits)))
             }
             _ => Ok(()),
@@ -262,9 +249,11 @@ impl Cache {
     /// The key behind a digest that may be short; `None` if a short one matches nothing.
     pub(crate) async fn resolve(&self, digest: KeyRef, operation: &'static str) -> Result<Option<Key>> {
         self.long_enough(digest, operation)?;
-        resolve::resolve(&*self.store, &self.namespace, digest, operation).await
+        resolve::resolve(&**self.store(), &self.namespace, digest, operation).await
     }
 }
 
+#[cfg(test)]
+mod hooks;
 #[cfg(test)]
 mod tests;

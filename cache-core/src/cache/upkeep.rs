@@ -1,12 +1,26 @@
 //! What a handle does to more than one entry: short digests, listings, cleaning, the ends of things.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use futures::stream::BoxStream;
+use futures::{
+    future::{Either, select},
+    stream::BoxStream,
+};
+use tokio::time::Instant;
 
 use crate::{
-    Cache, CleanPolicy, CleanReport, CloseReport, Digest, DigestPrefix, EntryMeta, FlushReport, KeyRef,
-    ListOptions, Metrics, Result, Usage, resolve,
+    Cache, CleanPolicy, CleanReport, CloseReport, Digest, DigestPrefix, EntryMeta, FlushReport, Intent,
+    KeyRef, ListOptions, Operation, Result, Target, Usage,
+    cache::shared_work::timer,
+    hook::{pulled, within},
+    resolve,
 };
 
 impl Cache {
@@ -21,8 +35,11 @@ impl Cache {
     /// Reads only.
     pub async fn expand(&self, digest: impl Into<KeyRef>) -> Result<Digest> {
         let digest = digest.into();
-        self.long_enough(digest, "expand")?;
-        resolve::expand(&**self.store(), self.address(), digest, "expand").await
+        let expand = async {
+            self.long_enough(digest, "expand")?;
+            resolve::expand(&**self.store(), self.address(), digest, "expand").await
+        };
+        within(self.hooks(), || self.operation("expand", digest, Intent::Read), expand).await
     }
 
     /// The shortest prefix that stands for `digest` alone, never shorter than this handle accepts.
@@ -35,7 +52,9 @@ impl Cache {
     ///
     /// Reads only.
     pub async fn shrink(&self, digest: Digest) -> Result<DigestPrefix> {
-        resolve::shrink(&**self.store(), &self.key(digest), self.min_digits()).await
+        let key = self.key(digest);
+        let shrink = resolve::shrink(&**self.store(), &key, self.min_digits());
+        within(self.hooks(), || Operation::read("shrink", &key), shrink).await
     }
 
     /// [`shrink`](Self::shrink) of many digests, in the order given.
@@ -48,7 +67,8 @@ impl Cache {
     ///
     /// Reads only.
     pub async fn shrink_all(&self, digests: &[Digest]) -> Result<Vec<DigestPrefix>> {
-        resolve::shrink_all(&**self.store(), self.address(), digests, self.min_digits()).await
+        let shrink = resolve::shrink_all(&**self.store(), self.address(), digests, self.min_digits());
+        within(self.hooks(), || self.scope_operation("shrink_all", Intent::Read), shrink).await
     }
 
     /// The entries of this namespace, ascending. `options.namespace` is taken below this one; the keys
@@ -59,7 +79,14 @@ impl Cache {
     /// [`Invalid`](crate::ErrorKind::Invalid) if the namespace grows too long.
     pub fn list(&self, mut options: ListOptions) -> Result<BoxStream<'static, Result<EntryMeta>>> {
         options.namespace = self.address().join(&options.namespace)?;
-        Ok(self.store().list(options))
+        Ok(self.list_store(options))
+    }
+
+    /// The entries of any namespace of the store.
+    pub(crate) fn list_store(&self, options: ListOptions) -> BoxStream<'static, Result<EntryMeta>> {
+        let target = Target::of_listing(&options);
+        let operation = move || Operation::new("list", target.clone(), Intent::Read);
+        pulled(Arc::clone(self.hooks()), operation, self.store().list(options))
     }
 
     /// What this namespace and all below it hold.
@@ -72,7 +99,8 @@ impl Cache {
     ///
     /// Reads only.
     pub async fn usage(&self) -> Result<Usage> {
-        self.store().usage(self.address()).await
+        let usage = self.store().usage(self.address());
+        within(self.hooks(), || self.scope_operation("usage", Intent::Read), usage).await
     }
 
     /// Evicts entries of this namespace and of all below it by `policy`.
@@ -85,7 +113,14 @@ impl Cache {
     ///
     /// Dropping the future leaves whole entries.
     pub async fn clean(&self, policy: &CleanPolicy) -> Result<CleanReport> {
-        self.store().clean(self.address(), policy).await
+        let clean = async {
+            let report = self.store().clean(self.address(), policy).await;
+            if !report.as_ref().is_ok_and(|report| report.evicted_entries == 0) {
+                self.flights().overtake(self.address());
+            }
+            report
+        };
+        within(self.hooks(), || self.scope_operation("clean", Intent::Write), clean).await
     }
 
     /// Makes everything that was put before durable, where the store can.
@@ -98,12 +133,14 @@ impl Cache {
     ///
     /// Dropping the future forgets nothing.
     pub async fn flush(&self) -> Result<FlushReport> {
-        let report = self.store().flush().await;
+        let operation = || Operation::new("flush", Target::Store, Intent::Read);
+        let report = within(self.hooks(), operation, self.store().flush()).await;
         self.counters().flush(report.is_ok());
         report
     }
 
-    /// Ends the store for every handle. Waits for background work until `deadline` has passed.
+    /// Ends the store for every handle. Waits for background work, and for work that callers of this handle
+    /// share, until `deadline` has passed. Hooks that do not let it begin until then are passed over.
     ///
     /// # Errors
     ///
@@ -113,14 +150,37 @@ impl Cache {
     ///
     /// The store is closed from the first poll on.
     pub async fn close(&self, deadline: Option<Duration>) -> Result<CloseReport> {
-        self.store().close(deadline).await
+        let operation = || Operation::new("close", Target::Store, Intent::Write);
+        let entered = AtomicBool::new(false);
+        let close = within(self.hooks(), operation, async {
+            entered.store(true, Ordering::Relaxed);
+            self.end(deadline).await
+        });
+        let Some(end) = deadline.filter(|_| !self.hooks().is_empty()).and_then(timer) else {
+            return close.await;
+        };
+        match select(pin!(close), pin!(end)).await {
+            Either::Left((report, _)) => report,
+            Either::Right(((), close)) if entered.load(Ordering::Relaxed) => close.await,
+            Either::Right(_) => self.end(Some(Duration::ZERO)).await,
+        }
     }
 
-    /// What was done through this handle, its clones and views; below it the store's own.
-    #[must_use]
-    pub fn metrics(&self) -> Metrics {
-        let mut metrics = self.counters().snapshot();
-        metrics.tiers = vec![(Arc::from(self.store().info().kind.as_ref()), self.store().metrics())];
-        metrics
+    async fn end(&self, deadline: Option<Duration>) -> Result<CloseReport> {
+        let begun = Instant::now();
+        let mut report = self.store().close(deadline).await?;
+        self.tasks().close();
+        let ended = self.tasks().wait();
+        match deadline {
+            None => ended.await,
+            Some(deadline) if !self.tasks().is_empty() => {
+                if let Some(end) = timer(deadline.saturating_sub(begun.elapsed())) {
+                    select(pin!(ended), pin!(end)).await;
+                }
+            }
+            Some(_) => {}
+        }
+        report.left = report.left.saturating_add(self.tasks().len() as u64);
+        Ok(report)
     }
 }

@@ -1,14 +1,14 @@
-use std::{future::Future, time::Duration};
+use std::{borrow::Cow, future::Future, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::{StreamExt, stream, stream::BoxStream};
+use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use tokio::{runtime::Handle, time::timeout};
 
 use crate::{
-    Blob, BlobName, ByteStream, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, Error,
-    ErrorKind, FlushReport, GetOptions, Key, KeyManagement, ListOptions, Metrics, Namespace, PutBlob,
-    PutEntry, PutOptions, PutOutcome, Result, Store, StoreInfo, Usage,
+    Blob, BlobName, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, Error, ErrorKind,
+    FlushReport, GetOptions, Key, KeyManagement, ListOptions, Metrics, Namespace, PutBlob, PutEntry,
+    PutOptions, PutOutcome, Result, Store, StoreInfo, Usage,
 };
 
 /// Ends every wait for a store after a while, with [`Timeout`](ErrorKind::Timeout).
@@ -40,11 +40,36 @@ impl<S: Store> Deadline<S> {
         key: &Key,
         work: impl Future<Output = Result<T>> + Send,
     ) -> Result<T> {
-        within(self.deadline, operation, work).await.map_err(|error| {
-            let error =
-                if error.store().is_empty() { error.at(self.inner.info().kind, operation) } else { error };
-            if error.key().is_none() { error.with_key(key) } else { error }
-        })
+        let limited = within(self.deadline, operation, work).await;
+        limited.map_err(|error| place(error, || self.inner.info().kind, operation, Some(key)))
+    }
+
+    fn pace_blob(&self, blob: Blob, key: &Key) -> Blob {
+        if blob.bytes().is_some() {
+            return blob;
+        }
+        let (len, total, checksum) = (blob.len(), blob.total_len(), blob.checksum());
+        let (store, key) = (self.inner.info().kind, key.clone());
+        let named = move |error| place(error, || store.clone(), "get", Some(&key));
+        let paced = Blob::from_stream(len, total, pace(blob.into_stream(), self.deadline, "get", named));
+        match checksum {
+            Some(checksum) => paced.with_checksum(checksum),
+            None => paced,
+        }
+    }
+}
+
+/// Names the store and the key where the error does not.
+fn place(
+    error: Error,
+    store: impl FnOnce() -> Cow<'static, str>,
+    operation: &'static str,
+    key: Option<&Key>,
+) -> Error {
+    let error = if error.store().is_empty() { error.at(store(), operation) } else { error };
+    match key {
+        Some(key) if error.key().is_none() => error.with_key(key),
+        _ => error,
     }
 }
 
@@ -70,6 +95,7 @@ fn pace<T: Send + 'static>(
     stream: BoxStream<'static, Result<T>>,
     deadline: Duration,
     operation: &'static str,
+    named: impl Fn(Error) -> Error + Send + 'static,
 ) -> BoxStream<'static, Result<T>> {
     stream::unfold(Some(stream), move |state| async move {
         let mut stream = state?;
@@ -79,21 +105,9 @@ fn pace<T: Send + 'static>(
             Err(error) => Some((Err(error), None)),
         }
     })
+    .map_err(named)
     .fuse()
     .boxed()
-}
-
-fn pace_blob(blob: Blob, deadline: Duration) -> Blob {
-    if blob.bytes().is_some() {
-        return blob;
-    }
-    let (len, total, checksum) = (blob.len(), blob.total_len(), blob.checksum());
-    let stream: ByteStream = pace(blob.into_stream(), deadline, "get");
-    let paced = Blob::from_stream(len, total, stream);
-    match checksum {
-        Some(checksum) => paced.with_checksum(checksum),
-        None => paced,
-    }
 }
 
 #[async_trait]
@@ -108,7 +122,9 @@ impl<S: Store> KeyManagement for Deadline<S> {
     }
 
     fn list(&self, options: ListOptions) -> BoxStream<'static, Result<EntryMeta>> {
-        pace(self.inner.list(options), self.deadline, "list")
+        let store = self.inner.info().kind;
+        let named = move |error| place(error, || store.clone(), "list", None);
+        pace(self.inner.list(options), self.deadline, "list", named)
     }
 }
 
@@ -129,14 +145,14 @@ impl<S: Store> Store for Deadline<S> {
 
     async fn get(&self, key: &Key, blob: &BlobName, options: GetOptions) -> Result<Option<Blob>> {
         let found = self.limit("get", key, self.inner.get(key, blob, options)).await?;
-        Ok(found.map(|blob| pace_blob(blob, self.deadline)))
+        Ok(found.map(|blob| self.pace_blob(blob, key)))
     }
 
     async fn get_entry(&self, key: &Key, options: GetOptions) -> Result<Option<EntryRead>> {
         let found = self.limit("get_entry", key, self.inner.get_entry(key, options)).await?;
         Ok(found.map(|mut entry| {
             entry.blobs =
-                entry.blobs.into_iter().map(|(name, blob)| (name, pace_blob(blob, self.deadline))).collect();
+                entry.blobs.into_iter().map(|(name, blob)| (name, self.pace_blob(blob, key))).collect();
             entry
         }))
     }

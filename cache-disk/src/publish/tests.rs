@@ -78,3 +78,13 @@ async fn a_directory_emptied_between_stage_and_rename_is_an_error_that_names_the
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().contains(&dir.path().display().to_string()), "{error}");
 }
+
+#[tokio::test]
+async fn a_put_that_is_dropped_leaves_no_empty_shard() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let dropped = Cancel::default();
+    dropped.set();
+    assert!(publish(&store.0, staged(&store, b"v"), PutMode::Replace, &dropped).is_err());
+    assert!(!dir.path().join(shard_path(&key())).exists());
+}

@@ -21,3 +21,13 @@ fn a_random_name_is_told_from_others() {
         assert!(!is_random_name(name), "{name}");
     }
 }
+
+#[test]
+fn a_directory_that_was_removed_has_no_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let gone = dir.path().join("gone");
+    fs::create_dir(&gone).unwrap();
+    let open = fs::File::open(&gone).unwrap();
+    fs::remove_dir(&gone).unwrap();
+    assert_eq!(names(open.as_fd()), Ok(Vec::new()));
+}

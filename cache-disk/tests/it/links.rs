@@ -49,6 +49,7 @@ async fn a_link_in_place_of_an_entry_is_refused_and_replaced() {
     symlink(outside.path(), &path).unwrap();
     assert!(!store.contains(&key).await.unwrap());
     assert_eq!(store.get_bytes(&key, &BlobName::DATA).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
     symlink(outside.path(), &path).unwrap();
     store.put_bytes(&key, "new".into()).await.unwrap();
     assert_eq!(store.get_bytes(&key, &BlobName::DATA).await.unwrap().unwrap(), "new");

@@ -8,7 +8,9 @@ use cache_disk::{DiskOptions, DiskStore};
 
 mod budget;
 mod cancel;
+mod clear;
 mod conformance;
+mod contains;
 mod damage;
 mod directory;
 mod hygiene;

@@ -179,3 +179,12 @@ fn tiers_without_a_name_or_twice_the_same_are_refused() {
         assert_eq!(builder.build().unwrap_err().kind(), ErrorKind::Invalid);
     }
 }
+
+#[tokio::test]
+async fn a_removal_is_counted_by_the_stack_and_by_each_tier() {
+    let Stack { store, .. } = stack();
+    store.evict(&key("k")).await.unwrap();
+    let metrics = store.metrics();
+    let tiers: Vec<_> = metrics.tiers.iter().map(|(_, tier)| tier.removals).collect();
+    assert_eq!((metrics.removals, tiers), (1, vec![1, 1]));
+}

@@ -1,11 +1,11 @@
 //! The write path: through to every tier, and never two truths.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use cache_core::{
-    BlobName, Digest, ErrorKind, GetOptions, Key, KeyManagement, Namespace, PutEntry, PutMode, PutOptions,
-    PutStatus, Refusal, Store, StoreExt,
+    BlobName, Cache, Digest, ErrorKind, GetOptions, Key, KeyManagement, Namespace, PutEntry, PutMode,
+    PutOptions, PutStatus, Refusal, Store, StoreExt,
 };
 use cache_memory::MemoryOptions;
 use futures::{StreamExt, stream};
@@ -142,7 +142,7 @@ async fn concurrent_puts_of_a_key_leave_the_same_value_in_every_tier() {
             async move { store.put_bytes(&key("a"), vec![round, n].into()).await.unwrap() }
         });
         tokio::task::JoinSet::from_iter(puts).join_all().await;
-        let of = |tier: std::sync::Arc<crate::faulty::Faulty>| async move {
+        let of = |tier: Arc<crate::faulty::Faulty>| async move {
             tier.get_bytes(&key("a"), &BlobName::DATA).await.unwrap()
         };
         assert_eq!(of(fast.clone()).await, of(slow.clone()).await);
@@ -287,4 +287,20 @@ async fn twenty_small_puts_over_a_tiny_fast_tier_are_all_found() {
         assert!(store.get_bytes(key, &BlobName::DATA).await.unwrap().is_some());
     }
     assert_eq!(store.usage(&Namespace::root()).await.unwrap().entries, 20);
+}
+
+#[tokio::test]
+async fn a_clear_empties_every_tier() {
+    let Stack { fast, slow, store } = stack();
+    let cache = Cache::new(Arc::new(store));
+    for part in ["a", "b"] {
+        cache.namespace(part).unwrap().put(Digest::of(part), "v").await.unwrap();
+    }
+    fast.evict(&Key::new("a".parse().unwrap(), Digest::of("a"))).await.unwrap();
+    let report = cache.clear().await.unwrap();
+    assert!(report.is_complete());
+    assert_eq!(report.evicted_entries, 2);
+    for tier in [&fast, &slow] {
+        assert_eq!(tier.usage(&Namespace::root()).await.unwrap().entries, 0);
+    }
 }

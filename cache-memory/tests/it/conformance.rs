@@ -3,12 +3,14 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use cache_conformance::{Factory, Setup};
 use cache_core::{Deadline, Result, Store};
-use cache_memory::{MemoryOptions, MemoryStore};
+use cache_memory::{MemoryOptions, MemoryStore, Policy};
+
+fn options(setup: &Setup) -> MemoryOptions {
+    MemoryOptions::unlimited().with_max_bytes(setup.max_bytes).with_max_blob_bytes(setup.max_blob_bytes)
+}
 
 fn open(setup: &Setup) -> Result<MemoryStore> {
-    let options =
-        MemoryOptions::unlimited().with_max_bytes(setup.max_bytes).with_max_blob_bytes(setup.max_blob_bytes);
-    MemoryStore::open(options)
+    MemoryStore::open(options(setup))
 }
 
 struct Bare;
@@ -17,6 +19,15 @@ struct Bare;
 impl Factory for Bare {
     async fn open(&self, setup: &Setup) -> Result<Arc<dyn Store>> {
         Ok(Arc::new(open(setup)?))
+    }
+}
+
+struct FrequencyAware;
+
+#[async_trait]
+impl Factory for FrequencyAware {
+    async fn open(&self, setup: &Setup) -> Result<Arc<dyn Store>> {
+        Ok(Arc::new(MemoryStore::open(options(setup).with_policy(Policy::Lfu))?))
     }
 }
 
@@ -48,4 +59,8 @@ mod behind_a_deadline {
 
 mod behind_pointers {
     cache_conformance::suite! { super::Pointers }
+}
+
+mod frequency_aware {
+    cache_conformance::suite! { super::FrequencyAware }
 }

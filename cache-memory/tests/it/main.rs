@@ -1,4 +1,9 @@
 //! The memory store against the conformance suite, bare and decorated, and what only it promises.
 
+mod compressed;
 mod conformance;
+mod decorated;
+mod hooked;
+mod piecemeal;
+mod policy;
 mod sharing;

@@ -1,7 +1,9 @@
+use std::{sync::Arc, time::SystemTime};
+
 use bytes::Bytes;
 use cache_core::{
-    BlobName, CleanPolicy, Digest, ErrorKind, GetOptions, Key, KeyManagement, Namespace, PutEntry, PutMode,
-    PutOptions, PutStatus, Refusal, Store, StoreExt,
+    BlobName, CleanPolicy, Clock, Digest, ErrorKind, GetOptions, Key, KeyManagement, Namespace, PutEntry,
+    PutMode, PutOptions, PutStatus, Refusal, Store, StoreExt,
 };
 use cache_memory::{MemoryOptions, MemoryStore};
 use futures::StreamExt;
@@ -25,8 +27,12 @@ async fn accesses_are_counted_and_questions_are_not() {
     store.put_bytes(&key, "v".into()).await.unwrap();
     store.get_now(&key, &BlobName::DATA).unwrap();
     store.get_bytes(&key, &BlobName::DATA).await.unwrap();
-    store.contains(&key).await.unwrap();
-    assert_eq!(store.meta(&key).await.unwrap().unwrap().access_count, Some(2));
+    let before = (store.metrics(), store.meta(&key).await.unwrap().unwrap());
+    assert!(store.contains(&key).await.unwrap());
+    let after = (store.metrics(), store.meta(&key).await.unwrap().unwrap());
+    assert_eq!((after.1.access_count, &after.1), (Some(2), &before.1));
+    assert_eq!((after.0.bytes_out, after.0.hits), (before.0.bytes_out, before.0.hits));
+    assert_eq!(after.0.contains_hits, before.0.contains_hits + 1);
 }
 
 #[tokio::test]
@@ -39,6 +45,18 @@ async fn evictions_are_counted_with_their_bytes() {
     let metrics = store.metrics();
     assert_eq!((metrics.evictions, metrics.evicted_bytes), (2, 100));
     assert_eq!((metrics.entries, metrics.resident_bytes), (Some(1), Some(50)));
+}
+
+#[tokio::test]
+async fn removals_that_were_asked_for_are_counted() {
+    let store = MemoryStore::open(MemoryOptions::default()).unwrap();
+    let key = Key::from(Digest::of("k"));
+    store.put_bytes(&key, "v".into()).await.unwrap();
+    store.evict(&key).await.unwrap();
+    store.evict(&key).await.unwrap();
+    store.close(None).await.unwrap();
+    store.evict(&key).await.unwrap_err();
+    assert_eq!((store.metrics().removals, store.metrics().evictions), (2, 0));
 }
 
 fn pieces(count: usize, end: Option<cache_core::Error>) -> PutEntry {
@@ -87,4 +105,83 @@ async fn an_oversized_stream_of_known_length_evicts_nobody() {
 fn a_bound_of_no_entries_is_invalid() {
     let refused = MemoryStore::open(MemoryOptions::default().with_max_entries(0));
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+/// A clock that asks the store something when it is read.
+#[derive(Debug, Default)]
+struct Nosy(std::sync::OnceLock<MemoryStore>);
+
+impl Clock for Nosy {
+    fn now(&self) -> SystemTime {
+        _ = self.0.get().map(|store| store.metrics());
+        SystemTime::UNIX_EPOCH
+    }
+}
+
+/// Bytes whose owner asks the store something when they go.
+struct Asking(MemoryStore, Vec<u8>);
+
+impl AsRef<[u8]> for Asking {
+    fn as_ref(&self) -> &[u8] {
+        &self.1
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        _ = self.0.metrics();
+    }
+}
+
+#[test]
+fn nothing_of_the_callers_runs_under_the_lock() {
+    let (done, ended) = std::sync::mpsc::channel();
+    let work = async move {
+        let clock = Arc::new(Nosy::default());
+        let options = MemoryOptions::default().with_max_bytes(100);
+        let store = MemoryStore::open_with_clock(options, clock.clone()).unwrap();
+        clock.0.set(store.clone()).unwrap();
+        let (key, other) = (Key::from(Digest::of("k")), Key::from(Digest::of("other")));
+        let asking = || Bytes::from_owner(Asking(store.clone(), vec![7; 60]));
+        let step = |name: &'static str| done.send(name).unwrap();
+        store.put_bytes(&key, asking()).await.unwrap();
+        store.put_bytes(&key, asking()).await.unwrap();
+        step("replaced");
+        assert!(store.get_now(&key, &BlobName::DATA).is_some());
+        step("got at once");
+        store.get(&key, &BlobName::DATA, GetOptions::default()).await.unwrap();
+        step("got");
+        store.get_entry(&key, GetOptions::default()).await.unwrap();
+        step("got as an entry");
+        store.put_bytes(&other, asking()).await.unwrap();
+        step("put out");
+        store.evict(&other).await.unwrap();
+        step("evicted");
+        store.put_bytes(&key, asking()).await.unwrap();
+        store.put(&key, pieces(6, None), PutOptions::default()).await.unwrap();
+        step("refused");
+        store.put_bytes(&key, asking()).await.unwrap();
+        store.put(&other, pieces(6, None), PutOptions::default()).await.unwrap();
+        step("put out by a stream");
+        store.put_bytes(&key, asking()).await.unwrap();
+        let fill = PutEntry::data(asking());
+        store.put(&key, fill, PutOptions::mode(PutMode::Fill)).await.unwrap();
+        step("not filled in");
+        let merged = PutEntry::data(asking());
+        store.put(&key, merged, PutOptions::mode(PutMode::Merge)).await.unwrap();
+        step("merged over");
+        let more = PutEntry::default().with(BlobName::new("more").unwrap(), asking());
+        store.put(&key, more, PutOptions::mode(PutMode::Merge)).await.unwrap();
+        step("refused when merged");
+        store.put_bytes(&key, asking()).await.unwrap();
+        store.clean(&Namespace::root(), &CleanPolicy::default().with_max_bytes(0)).await.unwrap();
+        step("cleaned");
+        store.put_bytes(&key, asking()).await.unwrap();
+        store.close(None).await.unwrap();
+        step("closed");
+    };
+    std::thread::spawn(|| tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work));
+    let steps: Vec<_> =
+        std::iter::from_fn(|| ended.recv_timeout(std::time::Duration::from_secs(10)).ok()).collect();
+    assert_eq!(steps.last(), Some(&"closed"), "what came next does not end: {steps:?}");
 }

@@ -1,8 +1,16 @@
-//! Stores opened by URL: what works, and what is refused by name.
+//! Stores opened by URL and by configuration: what works, and what is refused by name.
 #![cfg(all(feature = "memory", feature = "disk", feature = "layered"))]
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use cache::{Cache, Digest, ErrorKind, PutStatus};
+
+#[cfg(feature = "calls")]
+mod calls;
+mod config;
+#[cfg(feature = "json")]
+mod typed;
+#[cfg(feature = "json")]
+mod values;
 
 #[track_caller]
 fn refused(opened: cache::Result<Cache>, why: &str) {
@@ -56,7 +64,17 @@ async fn typos_are_refused_by_name() {
     refused(cache::open("memory:?max_size=many").await, "option max_size: \"many\" is not a size");
     refused(cache::open("memory:?max_size=-1").await, "negative");
     refused(cache::open("memory:?max_entries=0").await, "at least 1");
+    refused(
+        cache::open("memory:?max_size=-5MB").await,
+        "option max_size: \"-5MB\" is not a size: it is negative",
+    );
+    refused(cache::open("memory:?max_entries=-1").await, "option max_entries: \"-1\" is negative");
     refused(cache::open("memory:?max_entries=1.5").await, "not a whole number");
+    refused(cache::open("memory:?policy=mru").await, "\"mru\" is unknown; there are lru and lfu");
+    refused(
+        cache::open("disk:/tmp/x?policy=lru").await,
+        "\"policy\" is unknown; disk takes max_size, max_blob",
+    );
     refused(cache::open("memory:/path").await, "memory: has no path");
     refused(cache::open("disk:/tmp/x?max_entries=3").await, "\"max_entries\" is unknown");
 }
@@ -104,6 +122,9 @@ async fn a_typo_in_the_last_url_opens_none() {
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     let twice = cache::open_tiers([fresh.as_str(), fresh.as_str()]).await;
     refused(twice, "is another tier's store");
+    let zero = cache::open_tiers([fresh.as_str(), "memory:?max_entries=0"]).await;
+    refused(zero, "at least 1");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
 #[tokio::test]

@@ -32,8 +32,8 @@ async fn a_hung_store_times_out_in_every_single_operation() {
         assert_eq!(error.kind(), ErrorKind::Timeout);
         assert_eq!(error.key(), Some(&key()));
     }
-    let listed = store.list(ListOptions::default()).next().await.unwrap();
-    assert_eq!(listed.unwrap_err().kind(), ErrorKind::Timeout);
+    let listed = store.list(ListOptions::default()).next().await.unwrap().unwrap_err();
+    assert_eq!((listed.kind(), listed.store()), (ErrorKind::Timeout, "toy"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -44,7 +44,8 @@ async fn a_stream_that_stalls_ends_in_a_timeout() {
         .await
         .unwrap()
         .unwrap();
-    assert_eq!(blob.collect(100).await.unwrap_err().kind(), ErrorKind::Timeout);
+    let error = blob.collect(100).await.unwrap_err();
+    assert_eq!((error.kind(), error.store(), error.key()), (ErrorKind::Timeout, "toy", Some(&key())));
 }
 
 #[test]

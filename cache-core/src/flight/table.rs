@@ -1,0 +1,315 @@
+//! The flights of every key, and which of them a write has overtaken.
+//!
+//! A call that begins after a write returned must not be answered by work that began before it. So a write
+//! takes the reads of its key off the table when it ends: those who wait for them still get their answer,
+//! and later callers begin anew. A computation that a write has overtaken stores nothing; one that is
+//! storing already is waited for, so that the write lands last. A put is joined by identical ones until
+//! another write of its key begins or ends.
+
+use std::{collections::HashMap, fmt, mem, sync::Arc};
+
+use futures::future::BoxFuture;
+
+use super::{
+    machine::{Flight, Ticket},
+    outcome::{Computed, Found, Put, PutContent},
+    sync::{Mutex, MutexGuard, PoisonError},
+    waits::Sponsor,
+};
+use crate::{BlobName, Key, Namespace, chain::fresh_id};
+
+/// Locks that the table is spread over, by the first byte of the digest.
+const SHARDS: usize = 16;
+
+/// The table, one for a handle and all its clones and views.
+#[derive(Default)]
+pub(crate) struct Flights {
+    shards: [Mutex<HashMap<Key, Slot>>; SHARDS],
+}
+
+impl fmt::Debug for Flights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flights").finish_non_exhaustive()
+    }
+}
+
+/// What is under way for one key.
+#[derive(Default)]
+struct Slot {
+    /// Puts and evictions that have begun and not ended.
+    writers: usize,
+    reads: Vec<Listed<(BlobName, bool), Found>>,
+    computes: Vec<Listed<(BlobName, u64), Computed>>,
+    puts: Vec<Listed<Arc<PutContent>, Put>>,
+}
+
+/// What went off the table: to be dropped when its lock is released.
+#[derive(Default)]
+#[expect(dead_code, reason = "held to be dropped")]
+struct Off {
+    reads: Vec<Listed<(BlobName, bool), Found>>,
+    computes: Vec<Listed<(BlobName, u64), Computed>>,
+    puts: Vec<Listed<Arc<PutContent>, Put>>,
+}
+
+struct Listed<N, T> {
+    name: N,
+    flight: Arc<Flight<T>>,
+    /// Of a computation: it has begun to write its value.
+    storing: bool,
+    sponsor: Arc<Sponsor>,
+}
+
+/// A share in a flight, and whether it is a new one.
+pub(crate) struct Boarded<T> {
+    pub(crate) id: u64,
+    pub(crate) led: bool,
+    pub(crate) ticket: Ticket<T>,
+    /// Of a computation: lets it begin without waiting for its turn.
+    pub(crate) sponsor: Arc<Sponsor>,
+}
+
+/// Held by the work of a flight: takes it off the table when the work ends or is dropped.
+pub(crate) struct Entered {
+    table: Arc<Flights>,
+    key: Key,
+    id: u64,
+}
+
+/// Held while a key is written.
+pub(crate) struct WriteGuard {
+    table: Arc<Flights>,
+    key: Key,
+}
+
+/// A put that can be shared.
+pub(crate) enum PutEntered {
+    Boarded(Boarded<Put>),
+    /// This one may be identical: compare the bytes, then join it or name it as seen.
+    Compare {
+        id: u64,
+        content: Arc<PutContent>,
+    },
+}
+
+impl Slot {
+    fn is_empty(&self) -> bool {
+        self.writers == 0 && self.reads.is_empty() && self.computes.is_empty() && self.puts.is_empty()
+    }
+
+    /// A write begins or ends: nothing that began before may answer a later call.
+    fn overtake(&mut self) -> Off {
+        let computes = self.computes.extract_if(.., |compute| !compute.storing).collect();
+        Off { reads: mem::take(&mut self.reads), computes, puts: mem::take(&mut self.puts) }
+    }
+
+    fn remove(&mut self, id: u64) -> Off {
+        if self.computes.iter().any(|compute| compute.storing && compute.flight.id() == id) {
+            // Those that missed the value answer no caller who comes after it.
+            return Off {
+                reads: mem::take(&mut self.reads),
+                computes: mem::take(&mut self.computes),
+                puts: Vec::new(),
+            };
+        }
+        Off {
+            reads: self.reads.extract_if(.., |listed| listed.flight.id() == id).collect(),
+            computes: self.computes.extract_if(.., |listed| listed.flight.id() == id).collect(),
+            puts: self.puts.extract_if(.., |listed| listed.flight.id() == id).collect(),
+        }
+    }
+
+    fn begin_write(&mut self) -> (Off, Vec<Arc<Flight<Computed>>>) {
+        self.writers += 1;
+        let off = self.overtake();
+        (off, self.computes.iter().map(|compute| Arc::clone(&compute.flight)).collect())
+    }
+}
+
+/// Joins the flight of that name, or begins one.
+fn board<N: PartialEq, T: Clone>(
+    list: &mut Vec<Listed<N, T>>,
+    name: N,
+    begin: impl FnOnce(u64, &Arc<Sponsor>) -> BoxFuture<'static, T>,
+) -> Boarded<T> {
+    for listed in list.iter().filter(|listed| listed.name == name) {
+        if let Some(ticket) = listed.flight.join() {
+            let sponsor = Arc::clone(&listed.sponsor);
+            return Boarded { id: listed.flight.id(), led: false, ticket, sponsor };
+        }
+    }
+    lead(list, name, begin)
+}
+
+fn lead<N, T: Clone>(
+    list: &mut Vec<Listed<N, T>>,
+    name: N,
+    begin: impl FnOnce(u64, &Arc<Sponsor>) -> BoxFuture<'static, T>,
+) -> Boarded<T> {
+    let id = fresh_id();
+    let sponsor = Arc::default();
+    let (flight, ticket) = Flight::begin(id, begin(id, &sponsor));
+    list.push(Listed { name, flight, storing: false, sponsor: Arc::clone(&sponsor) });
+    Boarded { id, led: true, ticket, sponsor }
+}
+
+impl Flights {
+    /// The lock over the slot of `key`. Nothing but a flight's own lock is taken under it.
+    fn shard(&self, key: &Key) -> MutexGuard<'_, HashMap<Key, Slot>> {
+        let [first, ..] = key.digest.as_bytes();
+        let at = usize::from(*first) % SHARDS;
+        // The modulus keeps it within.
+        let [zeroth, ..] = &self.shards;
+        self.shards.get(at).unwrap_or(zeroth).lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the slot of a key, and removes it if nothing is left.
+    fn change(&self, key: &Key, change: impl FnOnce(&mut Slot) -> Off) -> Off {
+        let mut shard = self.shard(key);
+        let Some(slot) = shard.get_mut(key) else { return Off::default() };
+        let off = change(slot);
+        if slot.is_empty() {
+            shard.remove(key);
+        }
+        off
+    }
+
+    fn entered(self: &Arc<Self>, key: &Key, id: u64) -> Entered {
+        Entered { table: Arc::clone(self), key: key.clone(), id }
+    }
+
+    /// A read of `blob`; `whole` ones end with the bytes in hand whatever the size.
+    pub(crate) fn read(
+        self: &Arc<Self>,
+        key: &Key,
+        blob: &BlobName,
+        whole: bool,
+        work: impl FnOnce(Entered) -> BoxFuture<'static, Found>,
+    ) -> Boarded<Found> {
+        let mut shard = self.shard(key);
+        let reads = &mut shard.entry(key.clone()).or_default().reads;
+        board(reads, (blob.clone(), whole), |id, _| work(self.entered(key, id)))
+    }
+
+    /// A computation of `blob` in some form.
+    pub(crate) fn compute(
+        self: &Arc<Self>,
+        key: &Key,
+        blob: &BlobName,
+        form: u64,
+        work: impl FnOnce(Entered, Arc<Sponsor>) -> BoxFuture<'static, Computed>,
+    ) -> Boarded<Computed> {
+        let mut shard = self.shard(key);
+        let computes = &mut shard.entry(key.clone()).or_default().computes;
+        board(computes, (blob.clone(), form), |id, sponsor| work(self.entered(key, id), Arc::clone(sponsor)))
+    }
+
+    /// A put of bytes in hand. Those in `seen` are known to be different.
+    pub(crate) fn put(
+        self: &Arc<Self>,
+        key: &Key,
+        content: &Arc<PutContent>,
+        seen: &[u64],
+        work: impl FnOnce(Entered, WriteGuard, Vec<Arc<Flight<Computed>>>) -> BoxFuture<'static, Put>,
+    ) -> PutEntered {
+        let mut shard = self.shard(key);
+        let slot = shard.entry(key.clone()).or_default();
+        let alike =
+            slot.puts.iter().find(|put| !seen.contains(&put.flight.id()) && put.name.resembles(content));
+        if let Some(put) = alike {
+            return PutEntered::Compare { id: put.flight.id(), content: Arc::clone(&put.name) };
+        }
+        let (off, storing) = slot.begin_write();
+        let guard = WriteGuard { table: Arc::clone(self), key: key.clone() };
+        let boarded =
+            lead(&mut slot.puts, Arc::clone(content), |id, _| work(self.entered(key, id), guard, storing));
+        drop(shard);
+        drop(off);
+        PutEntered::Boarded(boarded)
+    }
+
+    /// Joins a put that was found to be identical, if it still can be joined.
+    pub(crate) fn join_put(&self, key: &Key, id: u64) -> Option<Boarded<Put>> {
+        let shard = self.shard(key);
+        let put = shard.get(key)?.puts.iter().find(|put| put.flight.id() == id)?;
+        let ticket = put.flight.join()?;
+        Some(Boarded { id, led: false, ticket, sponsor: Arc::clone(&put.sponsor) })
+    }
+
+    /// A write that nobody shares begins. It has to wait for the computations that are storing.
+    pub(crate) fn write(self: &Arc<Self>, key: &Key) -> (WriteGuard, Vec<Arc<Flight<Computed>>>) {
+        let (off, storing) = self.shard(key).entry(key.clone()).or_default().begin_write();
+        drop(off);
+        (WriteGuard { table: Arc::clone(self), key: key.clone() }, storing)
+    }
+
+    /// Entries of a scope went, by policy: nothing that began before may answer a later call.
+    pub(crate) fn overtake(&self, scope: &Namespace) {
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let covered = shard.iter_mut().filter(|(key, _)| scope.covers(&key.namespace));
+            let off: Vec<Off> = covered.map(|(_, slot)| slot.overtake()).collect();
+            drop(shard);
+            drop(off);
+        }
+    }
+
+    /// How many callers wait for shared work.
+    #[cfg(test)]
+    pub(crate) fn callers(&self) -> usize {
+        let mut callers = 0;
+        for shard in &self.shards {
+            for slot in shard.lock().unwrap().values() {
+                callers += slot.reads.iter().map(|listed| listed.flight.callers()).sum::<usize>();
+                callers += slot.computes.iter().map(|listed| listed.flight.callers()).sum::<usize>();
+                callers += slot.puts.iter().map(|listed| listed.flight.callers()).sum::<usize>();
+            }
+        }
+        callers
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.shards.iter().all(|shard| shard.lock().unwrap().is_empty())
+    }
+}
+
+impl Entered {
+    /// Which flight this is.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Whether this computation may store its value: no write has overtaken it. From here on, writes wait
+    /// for it.
+    pub(crate) fn begin_store(&self) -> bool {
+        let mut shard = self.table.shard(&self.key);
+        let Some(slot) = shard.get_mut(&self.key) else { return false };
+        // A computation of another blob stores the whole entry, too.
+        if slot.writers > 0 || slot.computes.iter().any(|compute| compute.storing) {
+            return false;
+        }
+        let Some(compute) = slot.computes.iter_mut().find(|compute| compute.flight.id() == self.id) else {
+            return false;
+        };
+        compute.storing = true;
+        true
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let off = self.table.change(&self.key, |slot| slot.remove(self.id));
+        drop(off);
+    }
+}
+
+impl Drop for WriteGuard {
+    fn drop(&mut self) {
+        let off = self.table.change(&self.key, |slot| {
+            slot.writers = slot.writers.saturating_sub(1);
+            slot.overtake()
+        });
+        drop(off);
+    }
+}

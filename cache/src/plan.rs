@@ -1,0 +1,106 @@
+//! What is to be opened, looked at as a whole before anything is.
+
+use std::sync::Arc;
+
+#[cfg(feature = "disk")]
+use cache_core::Metered;
+use cache_core::{Error, Result, Store};
+
+use crate::TierConfig;
+
+/// A store that is described without a fault, and not opened yet.
+pub(crate) struct Plan {
+    pub(crate) name: String,
+    backend: Backend,
+}
+
+enum Backend {
+    /// Opened: that costs nothing and leaves nothing behind.
+    #[cfg(feature = "memory")]
+    Memory(cache_memory::MemoryStore),
+    #[cfg(feature = "disk")]
+    Disk(cache_disk::DiskOptions),
+}
+
+impl Plan {
+    /// Plans all tiers, or says what is wrong with the first that has a fault. `place` says where a tier,
+    /// counted from 1, is described.
+    pub(crate) fn all(
+        tiers: &[TierConfig],
+        place: impl Fn(usize, &TierConfig) -> String,
+    ) -> Result<Vec<Self>> {
+        #[cfg(not(feature = "layered"))]
+        if tiers.len() > 1 {
+            let detail =
+                "several tiers need the feature `layered` of the cache crate, which is off in this build";
+            return Err(Error::invalid(detail));
+        }
+        let mut plans: Vec<Self> = Vec::new();
+        for (at, tier) in tiers.iter().enumerate() {
+            let refuse = |why: String| Error::invalid(format!("{}: {why}", place(at + 1, tier)));
+            tier.check().map_err(&refuse)?;
+            let before = tiers.get(..at).unwrap_or_default();
+            let name = tier.name.clone().unwrap_or_else(|| {
+                match before.iter().filter(|other| other.kind == tier.kind).count() {
+                    0 => tier.kind.clone(),
+                    same => format!("{}-{}", tier.kind, same + 1),
+                }
+            });
+            if plans.iter().any(|other| other.name == name) {
+                return Err(refuse(format!("two tiers are named {name:?}")));
+            }
+            if tier.path.is_some() && before.iter().any(|other| other.path == tier.path) {
+                return Err(refuse(format!("tier {name:?} is another tier's store")));
+            }
+            plans.push(Self { name, backend: Backend::of(tier, refuse)? });
+        }
+        Ok(plans)
+    }
+
+    /// Opens the store, with its latencies measured but for memory, whose hits take less than that would.
+    pub(crate) async fn open(self) -> Result<Arc<dyn Store>> {
+        match self.backend {
+            #[cfg(feature = "memory")]
+            Backend::Memory(store) => Ok(Arc::new(store)),
+            #[cfg(feature = "disk")]
+            Backend::Disk(options) => Ok(Arc::new(Metered::new(cache_disk::DiskStore::open(options).await?))),
+        }
+    }
+}
+
+impl Backend {
+    fn of(tier: &TierConfig, refuse: impl Fn(String) -> Error) -> Result<Self> {
+        match tier.kind.as_str() {
+            #[cfg(feature = "memory")]
+            "memory" => memory(tier)
+                .map(Self::Memory)
+                .map_err(|error| refuse(error.detail().unwrap_or_default().to_owned())),
+            #[cfg(feature = "disk")]
+            "disk" => Ok(Self::Disk(disk(tier))),
+            kind => Err(refuse(format!("the feature `{kind}` of the cache crate is off in this build"))),
+        }
+    }
+}
+
+#[cfg(feature = "memory")]
+fn memory(tier: &TierConfig) -> Result<cache_memory::MemoryStore> {
+    use crate::Limit;
+
+    let mut options = cache_memory::MemoryOptions::default();
+    options.max_bytes = tier.max_size.map_or(options.max_bytes, Limit::max);
+    options.max_entries = tier.max_entries.map_or(options.max_entries, Limit::max);
+    options.max_blob_bytes = tier.max_blob.map_or(options.max_blob_bytes, Limit::max);
+    if let Some(policy) = &tier.policy {
+        options.policy = policy.parse()?;
+    }
+    cache_memory::MemoryStore::open(options)
+}
+
+#[cfg(feature = "disk")]
+fn disk(tier: &TierConfig) -> cache_disk::DiskOptions {
+    use crate::Limit;
+
+    cache_disk::DiskOptions::new(tier.path.as_deref().unwrap_or_else(|| "".as_ref()))
+        .with_max_bytes(tier.max_size.and_then(Limit::max))
+        .with_max_blob_bytes(tier.max_blob.and_then(Limit::max))
+}
