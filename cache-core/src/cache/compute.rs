@@ -227,9 +227,6 @@ impl Cache {
     /// The value, if it is there by now. A store that fails is passed over: the value can be computed.
     async fn look_up(&self, wanted: &Wanted) -> Result<Option<Bytes>> {
         let (_, key, blob) = &wanted.computation.of;
-        if let Some(bytes) = self.store().get_now(key, blob) {
-            return Ok(Some(bytes).filter(|bytes| wanted.will_do(bytes)));
-        }
         let found = match self.store().get(key, blob, GetOptions::default()).await {
             Ok(Some(blob)) => blob.collect(self.cap()).await.map(Some),
             Ok(None) => Ok(None),

@@ -254,6 +254,4 @@ impl Cache {
 }
 
 #[cfg(test)]
-mod hooks;
-#[cfg(test)]
 mod tests;

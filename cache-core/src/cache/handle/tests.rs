@@ -1,3 +1,5 @@
+mod hooks;
+
 use super::*;
 use crate::toy::{Fault, Toy};
 
