@@ -5,7 +5,8 @@ use crate::{cmd, failure::Failure};
 
 /// A cache for artifacts named by a digest.
 ///
-/// Exit code 0: a hit, or done. 1: a miss. 2: an error, told in one line on standard error.
+/// Exit code 0: a hit, or done. 1: a miss, or a store that fails the conformance suite. 2: an error, told in
+/// one line on standard error.
 #[derive(Debug, Parser)]
 #[command(name = "cache", version, arg_required_else_help = false)]
 pub(crate) struct Cli {
@@ -35,6 +36,15 @@ pub(crate) enum Command {
     Usage(With<cmd::usage::Args>),
     /// Prints the whole digest that a short one stands for.
     Expand(With<cmd::expand::Args>),
+    /// Tries whether a store keeps the contract: runs the conformance suite on it.
+    ///
+    /// The suite keeps to a namespace of its own, conformance- and 8 digits, and removes it at the end: other
+    /// entries stay as they are. Limits in the URLs are left aside. So that no entry of others is driven out,
+    /// budgets are not tried, unless the store is in memory or --exclusive is given.
+    ///
+    /// Exit code 0: all clauses passed, or those that can be tried here. 1: one failed, or none could be
+    /// tried.
+    Conformance(With<cmd::conformance::Args>),
 }
 
 /// The options of one verb, and those that stand before or after any verb.
@@ -87,6 +97,14 @@ impl Shared {
             Some(_) => Err(Failure::because(format!("{verb} takes no --blob: it works on whole entries"))),
             None => Ok(()),
         }
+    }
+
+    /// Refuses `--namespace` where a verb has no use for it.
+    pub(crate) fn without_namespace(&self, verb: &str, why: &str) -> Result<(), Failure> {
+        if self.namespace.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::because(format!("{verb} takes no --namespace: {why}")))
     }
 
     /// Refuses `--json` where a verb has nothing to say in it.

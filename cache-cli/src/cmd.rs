@@ -1,4 +1,5 @@
 pub(crate) mod clean;
+pub(crate) mod conformance;
 pub(crate) mod expand;
 pub(crate) mod get;
 pub(crate) mod ls;
@@ -30,6 +31,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Outcome, Failure> {
     }
     match cli.command {
         Command::Serve(with) => serve::run(with.own, &cli.shared.and(with.shared)?).await,
+        Command::Conformance(with) => conformance::run(with.own, &cli.shared.and(with.shared)?).await,
         Command::Put(with) => until_interrupted!(put, with),
         Command::Get(with) => until_interrupted!(get, with),
         Command::Ls(with) => until_interrupted!(ls, with),

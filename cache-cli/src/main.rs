@@ -1,6 +1,7 @@
-//! The command line of the cache: serve it, put into it, look into it, clean it.
+//! The command line of the cache: serve it, put into it, look into it, clean it, try a store.
 //!
-//! Exit code 0 means a hit or done, 1 a miss, 2 an error, which is one line on standard error.
+//! Exit code 0 means a hit or done, 1 a miss or a store that fails the conformance suite, 2 an error, which is
+//! one line on standard error.
 
 mod args;
 mod cmd;
@@ -11,8 +12,9 @@ mod progress;
 mod signals;
 mod stores;
 
-use std::{panic, process::ExitCode};
+use std::{panic, process::ExitCode, thread};
 
+use cache_conformance::Clause;
 use clap::Parser;
 
 use crate::{args::Cli, failure::Failure};
@@ -22,16 +24,22 @@ use crate::{args::Cli, failure::Failure};
 enum Outcome {
     Done,
     Miss,
+    /// A store does not keep the contract.
+    Broken,
 }
 
 fn main() -> ExitCode {
     // A bug is one line on standard error, too.
     panic::set_hook(Box::new(|found| {
+        // A clause of the suite that fails is in the report.
+        if thread::current().name() == Some(Clause::THREAD_NAME) {
+            return;
+        }
         Failure::because(format!("internal error, please report it: {found}")).tell();
     }));
     match panic::catch_unwind(run) {
         Ok(Ok(Outcome::Done) | Err(Failure::ClosedPipe)) => ExitCode::SUCCESS,
-        Ok(Ok(Outcome::Miss)) => ExitCode::from(1),
+        Ok(Ok(Outcome::Miss | Outcome::Broken)) => ExitCode::from(1),
         Err(_) => ExitCode::from(2),
         Ok(Err(failure)) => {
             failure.tell();

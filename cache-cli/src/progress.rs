@@ -16,3 +16,15 @@ pub(crate) fn bar(what: &'static str, len: u64) -> ProgressBar {
         Err(_) => bar,
     }
 }
+
+/// A bar on standard error for clauses of the suite; an invisible one where nobody looks.
+pub(crate) fn clauses(len: usize) -> ProgressBar {
+    if !stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(len as u64);
+    match ProgressStyle::with_template("clauses {wide_bar} {pos}/{len}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}

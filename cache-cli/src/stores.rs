@@ -17,17 +17,20 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(30);
 /// What may stand in the path of a URL as it is.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// The URLs of the stores that `shared` asks for.
+pub(crate) fn urls(shared: &Shared) -> Result<Vec<String>, Failure> {
+    if !shared.store.is_empty() {
+        return Ok(shared.store.clone());
+    }
+    match environment::stores()? {
+        Some(urls) => Ok(urls),
+        None => default_stores(),
+    }
+}
+
 /// Opens what `shared` asks for.
 pub(crate) async fn open(shared: &Shared) -> Result<Cache, Failure> {
-    let urls = if shared.store.is_empty() {
-        match environment::stores()? {
-            Some(urls) => urls,
-            None => default_stores()?,
-        }
-    } else {
-        shared.store.clone()
-    };
-    let mut cache = cache::open_tiers(urls).await?;
+    let mut cache = cache::open_tiers(urls(shared)?).await?;
     for part in &shared.namespace {
         cache = cache.namespace(part)?;
     }

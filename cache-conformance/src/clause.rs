@@ -12,13 +12,25 @@
 )]
 
 pub mod atomic;
+pub mod cancel;
 pub mod cleaning;
+pub mod concurrent;
+pub mod corruption;
 pub mod counting;
+pub mod crash;
 pub mod ending;
+pub mod faults;
+pub mod heap;
 pub mod keys;
 pub mod limits;
 pub mod list;
+pub mod model;
 pub mod names;
+pub mod pages;
+pub mod powers;
 pub mod read;
+pub mod recency;
 pub mod short;
+pub mod sizes;
+pub mod streams;
 pub mod write;

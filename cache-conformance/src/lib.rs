@@ -4,28 +4,36 @@
 //! [`Store`](cache_core::Store). The doc comments of the traits in `cache-core` list the clauses;
 //! here each of them is a function of that name.
 //!
-//! | You want to                             | Look at                          |
-//! |-----------------------------------------|----------------------------------|
-//! | run the suite over your store           | [`suite!`], [`Factory`]          |
-//! | know what is required                   | [`CLAUSES`], [`clause`]          |
-//! | run one clause, or report on all        | [`Clause::run`], [`Outcome`]     |
+//! | You want to                             | Look at                                 |
+//! |-----------------------------------------|-----------------------------------------|
+//! | run the suite over your store           | [`suite!`], [`Factory`]                 |
+//! | know what is required                   | [`CLAUSES`], [`clause`]                 |
+//! | run the suite over your decorator       | [`Decorated`]                           |
+//! | run one clause, or report on all        | [`Clause::run`], [`Runner`], [`Report`] |
+//! | try a store that others use             | [`Scoped`]                              |
+//! | reach behind the store                  | [`Handle`], [`Files`]                   |
+//! | see a store that keeps all of it        | [`Reference`], [`ReferenceStore`]       |
+//! | see that the suite finds faults         | [`mutant`]                              |
+//! | break a store on purpose, in your tests | [`fault`]                               |
+//!
+//! `docs/writing-a-backend.md` in the repository goes from an empty crate to a store that passes, and
+//! `examples/fjall_store` is one over an engine of others, which runs and reports:
+//! `cargo run -p cache-conformance --example fjall_store`.
 //!
 //! Say how your store is opened, and give that to [`suite!`]:
 //!
 //! ```
-//! # mod toy { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/toy.rs")); }
 //! use std::sync::Arc;
 //!
-//! use cache_conformance::{CLAUSES, Factory, Outcome, Setup};
+//! use cache_conformance::{CLAUSES, Factory, Outcome, Reference, Setup};
 //! use cache_core::Store;
-//! use toy::Toy;
 //!
 //! struct Fresh;
 //!
 //! #[async_trait::async_trait]
 //! impl Factory for Fresh {
 //!     async fn open(&self, setup: &Setup) -> cache_core::Result<Arc<dyn Store>> {
-//!         Ok(Arc::new(Toy::new(setup)))
+//!         Ok(Arc::new(Reference::volatile().store(setup)?)) // yours
 //!     }
 //! }
 //!
@@ -44,21 +52,45 @@
 //! does not declare is tested as refused or visibly absent, never skipped. A store that cannot run
 //! here prints `ignored`, with the reason, see [`suite!`].
 //!
+//! Names and groups of clauses stay as they are. A minor version may add clauses, and find more by those that
+//! there are: a store that has passed an older suite may fail a newer one.
+//!
 //! This crate depends on no backend.
 #![doc(test(attr(deny(warnings), allow(dead_code))))]
 
 pub mod clause;
 mod clauses;
+mod damaged;
+mod decorated;
 mod factory;
+pub mod fault;
+mod files;
+mod handle;
+mod history;
+mod model;
+pub mod mutant;
+#[cfg(test)]
+mod odd;
+mod reference;
+mod report;
 mod run;
+mod runner;
 mod sample;
+mod scoped;
 mod subject;
 mod suite;
 
-#[doc(hidden)]
-pub use run::assert_passes;
 pub use {
     clauses::{CLAUSES, Clause},
+    decorated::Decorated,
     factory::{Factory, Setup},
-    run::Outcome,
+    files::Files,
+    handle::{Crash, Damage, Failures, Handle, Heap},
+    reference::{Reference, ReferenceStore},
+    report::{ClauseReport, Report, Verdict},
+    run::{Outcome, RunOptions},
+    runner::Runner,
+    scoped::Scoped,
 };
+#[doc(hidden)]
+pub use {run::assert_passes, suite::handle_of};

@@ -98,8 +98,13 @@ pub(crate) fn now() -> SystemTime {
 
 /// So many hours ago, to the second: what every store can keep.
 pub(crate) fn hours_ago(hours: u64) -> SystemTime {
+    minutes_ago(60 * hours)
+}
+
+/// So many minutes ago, to the second.
+pub(crate) fn minutes_ago(minutes: u64) -> SystemTime {
     let since_epoch = now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock after 1970");
-    SystemTime::UNIX_EPOCH + Duration::from_secs(since_epoch.as_secs() - hours * 3600)
+    SystemTime::UNIX_EPOCH + Duration::from_secs(since_epoch.as_secs() - minutes * 60)
 }
 
 /// Long enough for clocks that order accesses to tell two of them apart.

@@ -1,7 +1,7 @@
 //! The store under test, asked from all sides.
 #![expect(clippy::expect_used, clippy::panic, reason = "a clause fails by panicking")]
 
-use std::{ops::Deref, sync::Arc};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use cache_core::{
@@ -168,9 +168,52 @@ impl Subject {
     pub(crate) async fn assert_usage(&self, scope: &Namespace, entries: u64, bytes: u64) {
         let usage = self.usage_below(scope).await;
         assert_eq!(usage.entries, entries, "usage of {scope:?}");
-        let first = self.list(ListOptions::below(scope).with_limit(1)).try_next().await;
-        let counts_blobs = first.expect("a listing").is_none_or(|entry| entry.bytes.is_some());
-        let expected = if counts_blobs { bytes } else { usage.stored_bytes };
+        let expected = if self.counts_blobs(scope).await { bytes } else { usage.stored_bytes };
         assert_eq!(usage.bytes, expected, "usage of {scope:?}");
+    }
+
+    /// Whether listings know the bytes of blobs. Then budgets count these, else stored ones.
+    pub(crate) async fn counts_blobs(&self, scope: &Namespace) -> bool {
+        let first = self.list(ListOptions::below(scope).with_limit(1)).try_next().await;
+        first.expect("a listing").is_none_or(|entry| entry.bytes.is_some())
+    }
+
+    /// How many bytes budgets may count for an entry with these names besides those of its blobs.
+    pub(crate) async fn added_bytes(&self, names: &[&str]) -> u64 {
+        let key = sample::key_in(&sample::namespace("added"), 1);
+        let contents = names.iter().map(|name| ((*name).to_owned(), sample::bytes(1, 10_000)));
+        self.put_new(&key, &contents.collect()).await;
+        let mut added = 0;
+        if !self.counts_blobs(&key.namespace).await {
+            let meta = self.meta(&key).await.expect("an answer").expect("an entry");
+            // Larger ones may take more.
+            added = 2 * meta.stored_bytes.saturating_sub(meta.bytes.unwrap_or(0));
+        }
+        self.evict(&key).await.expect("an eviction");
+        added
+    }
+
+    /// Whether the entry, alone in its namespace, is at all times in one of these states, and usage comes
+    /// to agree: what goes on behind a dropped future may take its time. The state that is left.
+    pub(crate) async fn settles(&self, key: &Key, states: &[Option<&Contents>]) -> Option<Contents> {
+        let mut agreed = 0;
+        for _ in 0..1000 {
+            let found = self.contents(key).await;
+            assert!(states.contains(&found.as_ref()), "a dropped future has left a part of {key}");
+            let usage = self.usage_below(&key.namespace).await;
+            agreed = if usage.entries == u64::from(found.is_some()) { agreed + 1 } else { 0 };
+            // Several times in a row.
+            if agreed == 5 {
+                self.assert_usage(&key.namespace, usage.entries, found.as_ref().map_or(0, sample::size))
+                    .await;
+                match &found {
+                    Some(found) => self.assert_holds(key, found).await,
+                    None => self.assert_absent(key).await,
+                }
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        panic!("usage does not agree with what a dropped future has left of {key}");
     }
 }

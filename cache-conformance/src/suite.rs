@@ -5,28 +5,46 @@
 /// are called `conformance::miss_is_none` and so on:
 ///
 /// ```
-/// # mod toy { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/toy.rs")); }
+/// use cache_conformance::Reference;
+///
 /// mod conformance {
+///     use super::*;
+///
 ///     mod in_memory {
-///         cache_conformance::suite! { crate::toy::Fresh::default() }
+///         use super::*;
+///         cache_conformance::suite! { Reference::volatile() }
+///     }
+///
+///     mod with_all_handles {
+///         use super::*;
+///         cache_conformance::suite! { Reference::default(), handles: [damage, failures, crash] }
 ///     }
 ///
 ///     mod on_a_server {
-///         cache_conformance::suite! { #[ignore = "needs a server"] crate::toy::Fresh::default() }
+///         use super::*;
+///         cache_conformance::suite! { #[ignore = "needs a server"] Reference::default() }
 ///     }
 /// }
-/// # fn main() {}
+/// # fn main() { let _ = Reference::default(); }
 /// ```
 ///
-/// One attribute may stand before the expression; every test gets it. A store that cannot run here is
-/// given `#[ignore = "…"]`, so that its tests are shown as ignored and never as passed.
+/// After `handles:` stand those that the factory has, see [`Handle`](crate::Handle). The tests that need
+/// another one are ignored, and say so. So are all tests if the store cannot run here: with
+/// `#[ignore = "…"]` before the expression they are shown as ignored and never as passed. To run them where
+/// it can: `cargo test -- --include-ignored --skip needs_a_handle`, as what has no handle stands in modules
+/// of such names and would fail.
 #[macro_export]
 macro_rules! suite {
-    (#[$attribute:meta] $factory:expr $(,)?) => {
-        $crate::with_clauses! { [$crate::clause_tests] [#[$attribute]] $factory }
+    (#[$reasonless:ident] $($rest:tt)*) => {
+        ::core::compile_error!("say why: `#[ignore = \"needs a server\"]`");
     };
-    ($factory:expr $(,)?) => {
-        $crate::with_clauses! { [$crate::clause_tests] [] $factory }
+    (#[ignore = $reason:literal] $factory:expr $(, handles: [$($handle:ident),* $(,)?])? $(,)?) => {
+        $($(const _: $crate::Handle = $crate::handle_of::$handle;)*)?
+        $crate::with_clauses! { [$crate::clause_tests] [$reason] [$($($handle)*)?] $factory }
+    };
+    ($factory:expr $(, handles: [$($handle:ident),* $(,)?])? $(,)?) => {
+        $($(const _: $crate::Handle = $crate::handle_of::$handle;)*)?
+        $crate::with_clauses! { [$crate::clause_tests] [] [$($($handle)*)?] $factory }
     };
 }
 
@@ -34,16 +52,94 @@ macro_rules! suite {
 #[macro_export]
 macro_rules! clause_tests {
     (
-        [$attributes:tt $factory:expr]
-        $($group:ident { $($id:ident: $requirement:literal,)* })*
+        [$ignored:tt $handles:tt $factory:expr]
+        $($group:ident $(($needs:ident))? { $($id:ident: $requirement:literal,)* })*
     ) => {
-        $($($crate::clause_tests! { @ $attributes $id $factory })*)*
+        // Once, so that what is wrong with it is told once.
+        #[cfg(test)]
+        fn suite_factory() -> impl $crate::Factory {
+            $factory
+        }
+
+        $($crate::clause_tests! { @group $ignored $handles [$($needs)?] $($id)* })*
     };
-    (@ [$($attribute:tt)*] $id:ident $factory:expr) => {
-        #[test]
-        $($attribute)*
-        fn $id() {
-            $crate::assert_passes(::core::stringify!($id), $factory);
+
+    (@group [] $handles:tt [] $($id:ident)*) => {
+        $(
+            #[test]
+            fn $id() {
+                $crate::assert_passes(::core::stringify!($id), suite_factory());
+            }
+        )*
+    };
+    (@group [$reason:literal] $handles:tt [] $($id:ident)*) => {
+        $(
+            #[test]
+            #[ignore = $reason]
+            fn $id() {
+                $crate::assert_passes(::core::stringify!($id), suite_factory());
+            }
+        )*
+    };
+
+    (@group $ignored:tt [damage $($other:ident)*] [damage] $($id:ident)*) => {
+        $crate::clause_tests! { @group $ignored [] [] $($id)* }
+    };
+    (@group $ignored:tt [failures $($other:ident)*] [failures] $($id:ident)*) => {
+        $crate::clause_tests! { @group $ignored [] [] $($id)* }
+    };
+    (@group $ignored:tt [crash $($other:ident)*] [crash] $($id:ident)*) => {
+        $crate::clause_tests! { @group $ignored [] [] $($id)* }
+    };
+    (@group $ignored:tt [heap $($other:ident)*] [heap] $($id:ident)*) => {
+        $crate::clause_tests! { @group $ignored [] [] $($id)* }
+    };
+    (@group $ignored:tt [$other:ident $($more:ident)*] $needs:tt $($id:ident)*) => {
+        $crate::clause_tests! { @group $ignored [$($more)*] $needs $($id)* }
+    };
+
+    (@group $ignored:tt [] [damage] $($id:ident)*) => {
+        mod needs_a_handle_that_damages {
+            #[cfg(test)]
+            use super::suite_factory;
+            $crate::clause_tests! { @group ["needs a handle that damages stored bytes"] [] [] $($id)* }
         }
     };
+    (@group $ignored:tt [] [failures] $($id:ident)*) => {
+        mod needs_a_handle_that_fails {
+            #[cfg(test)]
+            use super::suite_factory;
+            $crate::clause_tests! {
+                @group ["needs a handle that makes what lies below the store fail"] [] [] $($id)*
+            }
+        }
+    };
+    (@group $ignored:tt [] [crash] $($id:ident)*) => {
+        mod needs_a_handle_that_kills {
+            #[cfg(test)]
+            use super::suite_factory;
+            $crate::clause_tests! { @group ["needs a handle that kills the store"] [] [] $($id)* }
+        }
+    };
+    (@group $ignored:tt [] [heap] $($id:ident)*) => {
+        mod needs_a_handle_that_counts {
+            #[cfg(test)]
+            use super::suite_factory;
+            $crate::clause_tests! {
+                @group ["needs a test binary of its own that counts allocations"] [] [] $($id)*
+            }
+        }
+    };
+}
+
+/// The handles by the names that [`suite!`](crate::suite) takes: a wrong one does not compile.
+#[doc(hidden)]
+#[expect(non_upper_case_globals, reason = "named as in the call")]
+pub mod handle_of {
+    use crate::Handle;
+
+    pub const damage: Handle = Handle::Damage;
+    pub const failures: Handle = Handle::Failures;
+    pub const crash: Handle = Handle::Crash;
+    pub const heap: Handle = Handle::Heap;
 }

@@ -1,6 +1,8 @@
 use std::{borrow::Cow, sync::Arc, time::SystemTime};
 
-use crate::{Blob, BlobName, Key};
+use bytes::Bytes;
+
+use crate::{Blob, BlobName, ByteRange, Envelope, Key, Result, slice_range};
 
 /// What is known of an entry without reading its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +45,13 @@ impl EntryMeta {
         }
     }
 
+    /// What is known of an entry whose blobs are stored one by one, each in an [`Envelope`].
+    #[must_use]
+    pub fn of_sealed(key: Key, blobs: Vec<BlobMeta>) -> Self {
+        let stored = blobs.iter().map(|blob| Envelope::sealed_len(blob.bytes)).fold(0, u64::saturating_add);
+        Self::new(key, stored).with_blobs(blobs)
+    }
+
     /// Takes the blobs: their order, their sum, the oldest and the newest.
     #[must_use]
     pub fn with_blobs(mut self, mut blobs: Vec<BlobMeta>) -> Self {
@@ -51,6 +60,13 @@ impl EntryMeta {
         self.created = blobs.iter().filter_map(|blob| blob.created).min();
         self.modified = blobs.iter().filter_map(|blob| blob.created).max();
         self.blobs = blobs;
+        self
+    }
+
+    /// Tells that the entry lies at `location` of `tier`, after the places told before.
+    #[must_use]
+    pub fn with_place(mut self, tier: impl Into<Arc<str>>, location: impl Into<Cow<'static, str>>) -> Self {
+        self.places.push(Place::new(tier, location));
         self
     }
 
@@ -122,6 +138,37 @@ impl EntryRead {
         Self { meta, blobs }
     }
 
+    /// Opens sealed blobs, all in hand, and cuts out the part that is asked for; `None` without blobs.
+    ///
+    /// ```
+    /// use cache_core::{BlobMeta, BlobName, Digest, EntryMeta, EntryRead, Envelope, Key};
+    ///
+    /// let (key, name) = (Key::from(Digest::of("k")), BlobName::DATA);
+    /// let sealed = Envelope::seal(&key, &name, b"payload");
+    /// let meta = EntryMeta::of_sealed(key, vec![BlobMeta::new(name.clone(), 7, None)]);
+    /// assert_eq!(meta.stored_bytes, sealed.len() as u64);
+    /// let mut read = EntryRead::open(meta, [(name.clone(), sealed.into())], None)?.expect("a blob");
+    /// assert_eq!(read.take(&name).expect("this one").bytes().expect("in hand"), "payload");
+    /// # Ok::<(), cache_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Envelope::open`] and [`slice_range`].
+    pub fn open(
+        meta: EntryMeta,
+        sealed: impl IntoIterator<Item = (BlobName, Bytes)>,
+        range: Option<ByteRange>,
+    ) -> Result<Option<Self>> {
+        let mut blobs = Vec::new();
+        for (name, sealed) in sealed {
+            let (whole, checksum) = Envelope::open(&meta.key, &name, &sealed)?;
+            let part = slice_range(&whole, range)?;
+            blobs.push((name, Blob::part(whole.len() as u64, part).with_checksum(checksum)));
+        }
+        Ok((!blobs.is_empty()).then(|| Self::new(meta, blobs)))
+    }
+
     /// Whether there is a blob with this name.
     #[must_use]
     pub fn has(&self, name: &BlobName) -> bool {
@@ -135,3 +182,6 @@ impl EntryRead {
         Some(self.blobs.swap_remove(at).1)
     }
 }
+
+#[cfg(test)]
+mod tests;

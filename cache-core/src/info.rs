@@ -71,7 +71,8 @@ impl StoreInfo {
 pub struct Powers {
     /// Entries are there after a restart, and after a flush also after a crash.
     pub durable: bool,
-    /// Several processes may have it open at once.
+    /// Several processes may have it open at once, and see what the others do. A tier that is not shared
+    /// itself may go on answering an older version of what it has taken.
     pub shared: bool,
     /// It can keep a budget.
     pub bounded: bool,

@@ -33,6 +33,7 @@
 
 mod blob;
 mod blob_name;
+mod blocking;
 mod byte_size;
 mod cache;
 #[cfg(feature = "calls")]
@@ -61,6 +62,8 @@ mod latency;
 mod metrics;
 mod namespace;
 mod options;
+mod outcome;
+mod pages;
 mod prefix;
 mod put;
 mod range;
@@ -87,6 +90,7 @@ pub use wrap::{CompressOptions, Compressed};
 pub use {
     blob::{Blob, ByteStream, collect_capped},
     blob_name::BlobName,
+    blocking::{BlockingEngine, BlockingTasks},
     byte_size::ByteSize,
     cache::{Cache, ComputeLimits, ComputeOptions, EntryHandle, TypedCache},
     chain::carried,
@@ -109,8 +113,10 @@ pub use {
     metrics::{Baseline, Counters, Metrics},
     namespace::Namespace,
     options::{GetOptions, ListOptions, PutMode, PutOptions},
+    outcome::{PutOutcome, PutStatus, Refusal},
+    pages::list_by_pages,
     prefix::DigestPrefix,
-    put::{PutBlob, PutEntry, PutOutcome, PutStatus, Refusal},
+    put::{PutBlob, PutEntry},
     range::{ByteRange, slice_range},
     report::{ClearReport, CloseReport, FlushReport},
     store::Store,

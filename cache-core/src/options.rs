@@ -1,6 +1,6 @@
-use std::time::SystemTime;
+use std::{collections::BTreeMap, time::SystemTime};
 
-use crate::{ByteRange, DigestPrefix, Key, Namespace};
+use crate::{BlobName, ByteRange, Digest, DigestPrefix, Key, Namespace};
 
 /// How to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,44 @@ pub enum PutMode {
     Merge,
     /// Only names that are absent are written: promotion and healing.
     Fill,
+}
+
+impl PutMode {
+    /// The blobs of an entry after a put of `new` ones over those that are `there`: the whole rule, for
+    /// stores that keep an entry in one piece. A name of `new` stands once.
+    ///
+    /// ```
+    /// use std::collections::BTreeMap;
+    /// use cache_core::{BlobName, PutMode};
+    ///
+    /// let log = BlobName::new("log")?;
+    /// let there = BTreeMap::from([(BlobName::DATA, 1), (log.clone(), 2)]);
+    /// let after = |mode: PutMode| mode.apply(there.clone(), [(BlobName::DATA, 3)]);
+    /// assert_eq!(after(PutMode::Replace), BTreeMap::from([(BlobName::DATA, 3)]));
+    /// assert_eq!(after(PutMode::Merge), BTreeMap::from([(BlobName::DATA, 3), (log.clone(), 2)]));
+    /// assert_eq!(after(PutMode::Fill), there);
+    /// # Ok::<(), cache_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn apply<T>(
+        self,
+        mut there: BTreeMap<BlobName, T>,
+        new: impl IntoIterator<Item = (BlobName, T)>,
+    ) -> BTreeMap<BlobName, T> {
+        match self {
+            Self::Replace => new.into_iter().collect(),
+            Self::Merge => {
+                there.extend(new);
+                there
+            }
+            Self::Fill => {
+                for (name, blob) in new {
+                    there.entry(name).or_insert(blob);
+                }
+                there
+            }
+        }
+    }
 }
 
 /// How to write.
@@ -143,4 +181,39 @@ impl ListOptions {
             && self.prefix.is_none_or(|prefix| prefix.matches(&key.digest))
             && self.start_after.as_ref().is_none_or(|after| key > after)
     }
+
+    /// Where a scan of keys in their order begins: no key before this one is asked for. It need not be
+    /// there, nor be asked for itself.
+    ///
+    /// ```
+    /// use std::collections::BTreeSet;
+    /// use cache_core::{Digest, Key, ListOptions};
+    ///
+    /// let keys = BTreeSet::from(["a", "b", "c"].map(|text| Key::from(Digest::of(text))));
+    /// for asked in [ListOptions::default(), ListOptions::default().with_prefix("3e".parse()?)] {
+    ///     let scan = keys.range(asked.first()..).take_while(|key| !asked.ends_before(key));
+    ///     let found: Vec<_> = scan.filter(|key| asked.admits(key)).collect();
+    ///     assert_eq!(found, keys.iter().filter(|key| asked.admits(key)).collect::<Vec<_>>());
+    /// }
+    /// # Ok::<(), cache_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn first(&self) -> Key {
+        let lowest = self.prefix.map_or(Digest::from_bytes([0; 32]), |prefix| prefix.first());
+        let first = Key::new(self.namespace.clone(), lowest);
+        self.start_after.as_ref().filter(|after| **after > first).cloned().unwrap_or(first)
+    }
+
+    /// Whether a scan that comes to `key`, from [`first`](Self::first) on, is over: neither this key is
+    /// asked for nor any after it.
+    #[must_use]
+    pub fn ends_before(&self, key: &Key) -> bool {
+        if self.recursive {
+            return !key.namespace.encoded().starts_with(self.namespace.encoded());
+        }
+        key.namespace != self.namespace || self.prefix.is_some_and(|prefix| key.digest > prefix.last())
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::{BlobName, ByteStream, Error, ErrorKind, Result};
+use crate::{BlobName, ByteStream, Error, ErrorKind, Refusal, Result, collect_capped};
 
 /// What one put writes: one or more named blobs, which become visible together.
 ///
@@ -128,6 +128,36 @@ impl PutEntry {
         }
     }
 
+    /// All blobs in hand, for a store that takes them whole: checked, streams read to their ends, in the
+    /// order in which they were added.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use cache_core::{BlobName, PutEntry};
+    ///
+    /// let blobs = PutEntry::data("object code").collect(Some(1 << 20)).await?;
+    /// assert_eq!(blobs, [(BlobName::DATA, "object code".into())]);
+    /// # Ok::<(), cache_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`check`](Self::check) and [`PutBlob::into_checked_stream`]; else what ended a stream.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops what was collected.
+    pub async fn collect(self, max_blob_bytes: Option<u64>) -> Result<Vec<(BlobName, Bytes)>> {
+        self.check(max_blob_bytes)?;
+        let mut collected = Vec::with_capacity(self.blobs.len());
+        for (name, blob) in self.blobs {
+            let stream = blob.into_checked_stream(&name, max_blob_bytes);
+            collected.push((name, collect_capped(stream, u64::MAX).await?));
+        }
+        Ok(collected)
+    }
+
     /// What every store checks before it touches anything.
     ///
     /// # Errors
@@ -227,66 +257,6 @@ impl fmt::Debug for PutBlob {
             Self::Stream { len: Some(len), .. } => write!(f, "a stream of {len} bytes"),
             Self::Stream { len: None, .. } => f.write_str("a stream"),
         }
-    }
-}
-
-/// Whether a put was stored, by policy. A failure is an [`Error`] instead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum PutStatus {
-    /// The entry is visible.
-    Stored,
-    /// The entry was refused, and an older value under its key was removed (a [`Fill`] removes nothing).
-    ///
-    /// [`Fill`]: crate::PutMode::Fill
-    Refused(Refusal),
-}
-
-/// Why a put was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// The budget is zero: a disabled cache.
-    #[error("the cache is disabled")]
-    Disabled,
-    /// The entry is larger than the store's whole budget.
-    #[error("the entry is over the store's budget")]
-    OverBudget,
-    /// The budget is taken by puts that are still under way.
-    #[error("the budget is taken by other puts under way")]
-    NoRoom,
-    /// This tier was passed over: another one holds the entry's truth.
-    #[error("the tier was passed over")]
-    PassedOver,
-}
-
-/// What became of a put.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PutOutcome {
-    /// Stored if any tier stored it.
-    pub status: PutStatus,
-    /// What each tier did, fastest first; empty for a store without tiers.
-    pub tiers: Vec<(Arc<str>, PutStatus)>,
-}
-
-impl PutOutcome {
-    /// The entry is visible.
-    #[must_use]
-    pub fn stored() -> Self {
-        Self { status: PutStatus::Stored, tiers: Vec::new() }
-    }
-
-    /// The entry was refused.
-    #[must_use]
-    pub fn refused(reason: Refusal) -> Self {
-        Self { status: PutStatus::Refused(reason), tiers: Vec::new() }
-    }
-
-    /// Whether the entry is visible.
-    #[must_use]
-    pub fn is_stored(&self) -> bool {
-        self.status == PutStatus::Stored
     }
 }
 

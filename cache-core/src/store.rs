@@ -39,9 +39,11 @@ use crate::{
 /// - `merge_keeps_other_blobs`: and overwrites those with the same name.
 /// - `merge_creates_an_absent_entry`: an entry that is not there is like one without blobs.
 /// - `fill_writes_only_absent_names`: those present keep their bytes.
+/// - `any_bytes_round_trip`: zeros, line ends, what begins as a packed file or an envelope.
 /// - `put_of_no_blobs_is_invalid`: and changes nothing.
 /// - `put_of_a_name_twice_is_invalid`: and changes nothing.
 /// - `put_keeps_a_given_creation_time`: `PutOptions::created` is what `meta` answers.
+/// - `put_without_a_time_is_made_now`: what it adds, that is; what it keeps stays as old as it was.
 /// - `streamed_put_round_trips`: with and without a promised length.
 /// - `streamed_put_that_fails_changes_nothing`: the old entry stays, whole.
 /// - `streamed_put_of_a_wrong_length_changes_nothing`: [`Invalid`](crate::ErrorKind::Invalid).
@@ -57,8 +59,10 @@ use crate::{
 /// - `entry_as_large_as_the_budget_is_stored`: one entry may fill it.
 /// - `entry_over_the_budget_is_refused`: `Ok(Refused)`, and an older value of the key is gone; also if
 ///   a stream or a merge turns out to be. A fill that is refused takes nothing away.
+/// - `largest_budget_limits_nothing`: no budget is too large to be one.
 /// - `blob_at_the_limit_is_stored`: `max_blob_bytes` is inclusive.
 /// - `blob_over_the_limit_changes_nothing`: [`TooLarge`](crate::ErrorKind::TooLarge), in hand or streamed.
+/// - `blob_over_the_limit_is_not_read`: one that was put under another limit; of a stack it may be a miss.
 ///
 /// Namespaces and names:
 /// - `namespaces_do_not_collide`: one digest in several namespaces is several entries.
@@ -66,6 +70,44 @@ use crate::{
 /// - `clean_stays_in_its_scope`: a child's clean leaves parent and siblings alone.
 /// - `clean_covers_namespaces_below`: by each entry's own age and recency.
 /// - `odd_names_round_trip`: spaces, percent signs, case twins, Unicode twins, long names.
+/// - `long_paths_round_trip`: many short parts or few long ones, of 448 bytes when encoded.
+/// - `encoded_names_are_other_names`: what a name is stored as is a name of its own.
+/// - `namespaces_named_as_entries_stay_apart`: named as a digest, its first digits, a blob or a
+///   temporary.
+///
+/// Sizes:
+/// - `blobs_around_block_borders_round_trip`: one byte less, one byte more.
+/// - `blobs_around_eight_mebibytes_round_trip`: up to which reads are in hand by default.
+/// - `entry_of_a_hundred_blobs_round_trips`: of mixed sizes.
+/// - `budget_of_one_byte_is_kept`: no budget is too small to be one.
+/// - `overwriting_evicts_no_other_entry`: while all of them fit.
+/// - `refused_put_evicts_no_other_entry`: nor does one that fails; a stream without a length may, as far
+///   as it came.
+/// - `freed_bytes_can_be_used_again`: whatever freed them: an eviction, a clean, a smaller value, a put
+///   that came to nothing.
+/// - `equal_bytes_are_separate_entries`: a store that keeps them once counts who needs them.
+///
+/// Streams:
+/// - `pieces_of_any_size_join_to_one_blob`: empty ones, too.
+/// - `source_is_read_once_to_its_end`: and is asked for nothing after that, or after its error.
+/// - `failure_of_one_stream_undoes_the_others`: of the same put.
+/// - `open_stream_never_mixes_versions`: it yields the version that it began with, or ends in an error.
+/// - `unread_streams_hold_up_nothing`: no put, no eviction, no flush, no other read.
+/// - `streams_of_one_entry_run_side_by_side`: each yields all of its bytes.
+/// - `slow_put_keeps_the_old_entry_until_it_ends`: which is read whole meanwhile.
+/// - `reads_up_to_the_threshold_are_in_hand`: what counts is what is read: a small part of a large blob
+///   is in hand.
+///
+/// Recency:
+/// - `every_kind_of_read_protects_from_eviction`: `get`, `get_entry`, `get_now`, ranges and streams
+///   alike, where recency is declared.
+/// - `clean_by_size_honours_every_kind_of_read`: so does cleaning; without recency it goes by the time of
+///   writing.
+/// - `questions_make_no_entry_recent`: `meta`, `list`, `usage`, `contains`, a `clean` that removes
+///   nothing, `flush`.
+/// - `a_write_makes_an_entry_recent`: an overwrite, a merge and a fill that adds something do.
+/// - `last_accessed_moves_with_reads`: and with writes; undeclared, it stays as it is.
+/// - `access_count_counts_reads`: exactly, where it is known.
 ///
 /// Usage and cleaning:
 /// - `usage_is_true`: entries and bytes, also after overwrites and evictions.
@@ -80,11 +122,93 @@ use crate::{
 /// - `metrics_count_contains_apart`: existence questions have their own pair.
 /// - `metrics_count_puts_and_refusals`: stored, refused and failed puts apart.
 /// - `info_is_constant`: from open to beyond close.
+/// - `metrics_count_evictions`: those of `clean` and to keep the budget, with their bytes, and no others.
+/// - `metrics_count_removals_and_flushes`: removals of what was absent, too.
+/// - `metrics_count_refused_reads_apart`: as errors: neither hits nor misses.
+/// - `metrics_add_up_under_concurrency`: nothing is lost or counted twice, and no counter goes down.
+/// - `metrics_tell_what_is_held`: the same as usage, where they tell it.
+///
+/// At the same time:
+/// - `reads_beside_writers_are_never_torn`: one read hands out blobs and pieces of one version.
+/// - `acknowledged_puts_are_never_lost`: what many tasks put is there, and is seen once its put returns.
+/// - `identical_puts_leave_one_entry`: which counts once.
+/// - `puts_that_race_evictions_leave_all_or_nothing`: and neither of them fails.
+/// - `counts_are_true_after_concurrent_work`: every lookup, question and put was counted once.
+/// - `budget_is_kept_beside_concurrent_puts`: after a flush; and all of it can be used.
+/// - `clean_beside_puts_leaves_what_is_new`: it takes none that is put meanwhile and was never old.
+/// - `concurrent_histories_are_legal`: one order of their operations explains what tasks see of an entry.
+///
+/// Dropped futures:
+/// - `dropped_reads_change_nothing`: nor do dropped questions and counts.
+/// - `dropped_stream_lets_go_of_its_entry`: it can be read, replaced and evicted at once.
+/// - `dropped_fill_leaves_old_or_new`: the old entry or the filled one.
+/// - `dropped_clean_leaves_whole_entries`: and all that it has to keep.
+/// - `dropped_flush_forgets_nothing`: the next one covers the same entries.
+/// - `dropped_close_has_closed`: from its first poll on; it can be closed again.
+/// - `dropped_puts_leak_no_budget`: all of it can be used afterwards.
+/// - `dropped_operations_leave_no_lock`: the key can be used at once.
+///
+/// All of it together:
+/// - `random_operations_agree_with_a_model`: every answer to a random sequence is that of a map.
+/// - `random_operations_under_a_budget_agree_with_a_model`: a read is the value of the last put since the last
+///   evict, or a miss.
 ///
 /// Ending:
 /// - `reopen_finds_flushed_entries`: a durable store has them, a volatile one is empty.
 /// - `flush_tells_durability`: durable stores report it, volatile ones do not claim it.
 /// - `closed_store_says_so`: every operation is [`Closed`](crate::ErrorKind::Closed), `close` itself succeeds again.
+/// - `close_honours_a_deadline`: also one of zero.
+/// - `close_meets_operations_under_way`: they end whole or as [`Closed`](crate::ErrorKind::Closed).
+/// - `close_is_no_crash`: durable stores keep what was put after the last flush.
+/// - `budget_holds_over_a_restart`: what is there at open counts, and a smaller budget is kept from the
+///   next flush on.
+///
+/// Failures of what lies below, such as a file system, a server or another store:
+/// - `failed_put_leaves_old_or_new`: and the next put succeeds.
+/// - `failed_read_is_no_miss`: but an error that blames nobody above, and the next read is a hit.
+/// - `failed_evict_leaves_all_or_nothing`: and the next eviction succeeds.
+/// - `failed_listing_ends_in_the_error`: with nothing missing before it.
+/// - `failed_clean_leaves_whole_entries`: and the next clean does the rest.
+/// - `failed_flush_is_told_and_covered_by_the_next`: nothing is forgotten.
+/// - `failures_are_counted_apart`: where they reach the caller, not as hits, misses or puts.
+///
+/// Powers:
+/// - `only_shared_stores_open_twice`: a durable store that is not is [`Locked`](crate::ErrorKind::Locked) while open.
+/// - `shared_stores_see_each_other`: what others put, evict and clean, at once.
+/// - `shared_stores_answer_whole_versions`: of what was read before, an old one or the new one.
+/// - `merges_of_several_stores_lose_nothing_where_declared`: and leave whole blobs everywhere.
+/// - `closing_one_store_leaves_the_others`: of the same place open.
+/// - `budget_counts_what_others_put`: it is kept when each has flushed.
+/// - `blobs_stream_only_where_declared`: else, and below `stream_above`, they are in hand.
+/// - `nobody_declares_to_spill`: as long as there is no way to.
+///
+/// Damage, where stored bytes can be changed behind the store:
+/// - `flipped_bytes_are_never_served`: right bytes, a miss or [`Corrupt`](crate::ErrorKind::Corrupt), whichever byte.
+/// - `cut_off_objects_are_never_served`: wherever, also at nothing.
+/// - `grown_objects_are_never_served`: whatever they have gained.
+/// - `damaged_large_blobs_are_never_served`: not by piece, not by range.
+/// - `removed_objects_are_misses`: what is left of the entry has the right bytes.
+/// - `swapped_entries_are_never_served`: bytes in the place of another entry's are damage.
+/// - `swapped_namespaces_are_never_served`: also of the same digest.
+/// - `swapped_blobs_are_never_served`: also of the same entry.
+/// - `damage_is_counted_and_dropped`: the read is a miss, and so is the next one.
+/// - `put_heals_damage`: before and after it was found.
+/// - `damage_leaves_other_entries_alone`: and fails no listing and no usage.
+/// - `damaged_entry_can_be_removed`: by `evict` and `clean`.
+/// - `damage_under_an_open_store_is_never_served`: whatever it keeps in memory.
+///
+/// Death of the process:
+/// - `flushed_entries_survive_a_kill`: merges, evictions and times of creation, too.
+/// - `kill_without_flush_leaves_whole_entries`: as they were or as they were to be.
+/// - `kill_during_puts_leaves_old_or_new`: each as a whole.
+/// - `killed_store_counts_truly_and_works_on`: within its budget.
+/// - `flush_after_a_dropped_one_survives_a_kill`: the next one covers the same entries.
+///
+/// Memory, where it can be counted:
+/// - `streamed_put_takes_what_it_keeps`: and some pieces.
+/// - `streamed_get_takes_some_pieces`: whole or of a range.
+/// - `streamed_entry_takes_some_pieces`: of one blob after the other.
+/// - `ended_streams_leave_no_memory`: failed, refused or dropped.
 #[async_trait]
 pub trait Store: KeyManagement {
     /// Kind, location, limits and powers. No I/O; constant.

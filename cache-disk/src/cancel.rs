@@ -6,7 +6,6 @@ use std::sync::{
 };
 
 use cache_core::{Error, ErrorKind, Result};
-use tokio::task::AbortHandle;
 
 /// Set when nobody waits for a write any more. Looked at under the key's stripe, immediately before
 /// the write becomes visible: what its caller does to that key next happens after it, or instead.
@@ -30,14 +29,10 @@ impl Cancel {
 
 /// Cancels the work that a future waits for when the future is dropped; when it has ended, that means
 /// nothing any more.
-pub(crate) struct CancelOnDrop {
-    pub(crate) cancel: Arc<Cancel>,
-    pub(crate) task: AbortHandle,
-}
+pub(crate) struct CancelOnDrop(pub(crate) Arc<Cancel>);
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        self.cancel.0.store(true, Ordering::Release);
-        self.task.abort();
+        self.0.0.store(true, Ordering::Release);
     }
 }

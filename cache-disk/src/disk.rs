@@ -6,12 +6,8 @@ use std::{
     },
 };
 
-use cache_core::{Clock, Counters, Error, ErrorKind, Key, Result, SystemClock};
-use tokio::{
-    runtime::Handle,
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
-use tokio_util::task::TaskTracker;
+use cache_core::{BlockingTasks, Clock, Counters, Error, ErrorKind, Key, Result, SystemClock};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     DiskOptions,
@@ -40,7 +36,7 @@ pub(crate) struct Inner {
     /// At most one eviction at a time; who waits for it waits without a thread.
     pub(crate) evicting: Arc<Semaphore>,
     /// Everything that runs on a blocking thread, so that `close` can wait for it.
-    pub(crate) tasks: TaskTracker,
+    pub(crate) tasks: BlockingTasks,
     pub(crate) closed: AtomicBool,
 }
 
@@ -92,7 +88,7 @@ impl DiskStore {
     ///
     /// As [`open`](Self::open).
     pub async fn open_with_clock(options: DiskOptions, clock: Arc<dyn Clock>) -> Result<Self> {
-        let tasks = TaskTracker::new();
+        let tasks = BlockingTasks::new("disk");
         let opening = tasks.clone();
         let open = move || {
             let root = Root::open(&options.dir)?;
@@ -112,11 +108,10 @@ impl DiskStore {
             };
             Ok(Self(Arc::new(inner)))
         };
-        let handle = runtime("open")?;
-        let store: Self = joined("open", tasks.spawn_blocking_on(open, &handle).await)?;
+        let store = tasks.run("open", open).await?;
         let sweeping = store.clone();
         // Dead temporaries only cost space: what cannot be swept now is tried at the next open.
-        tasks.spawn_blocking_on(move || sweeping.0.session().sweep(), &handle);
+        tasks.spawn(move || _ = sweeping.0.session().sweep());
         Ok(store)
     }
 
@@ -149,13 +144,11 @@ impl DiskStore {
         work: impl FnOnce(&Arc<Inner>, &Cancel) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.is_open(operation)?;
-        let handle = runtime(operation)?;
         let inner = Arc::clone(&self.0);
         let cancel = Arc::new(Cancel::default());
         let seen = Arc::clone(&cancel);
-        let task = self.0.tasks.spawn_blocking_on(move || work(&inner, &seen), &handle);
-        let _cancel = CancelOnDrop { cancel, task: task.abort_handle() };
-        joined(operation, task.await)
+        let _cancel = CancelOnDrop(cancel);
+        self.0.tasks.run(operation, move || work(&inner, &seen)).await
     }
 
     /// Waits until no other eviction runs.
@@ -172,21 +165,6 @@ impl DiskStore {
         })
         .await
     }
-}
-
-pub(crate) fn runtime(operation: &'static str) -> Result<Handle> {
-    Handle::try_current().map_err(|error| {
-        Error::new(ErrorKind::Unsupported, "disk", operation)
-            .with_detail("this runs only inside a tokio runtime")
-            .with_source(error)
-    })
-}
-
-fn joined<T>(operation: &'static str, join: Result<Result<T>, tokio::task::JoinError>) -> Result<T> {
-    join.unwrap_or_else(|error| {
-        let kind = if error.is_panic() { ErrorKind::Internal } else { ErrorKind::Unavailable };
-        Err(Error::new(kind, "disk", operation).with_source(error))
-    })
 }
 
 impl fmt::Debug for DiskStore {

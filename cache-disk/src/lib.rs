@@ -31,7 +31,6 @@
 mod at;
 mod budget;
 mod cancel;
-mod close;
 mod disk;
 mod entry_dir;
 mod evict;

@@ -11,7 +11,6 @@ use cache_core::{
     Result,
 };
 use futures::TryStreamExt;
-use tokio::runtime::Handle;
 
 use crate::{
     cancel::Cancel,
@@ -121,7 +120,6 @@ impl DiskStore {
                 _ = self.run("evict", enforce).await;
             }
         } else if budget.is_over(max)
-            && let Ok(handle) = Handle::try_current()
             && let Ok(permit) = Arc::clone(&self.0.evicting).try_acquire_owned()
         {
             let inner = Arc::clone(&self.0);
@@ -129,7 +127,7 @@ impl DiskStore {
                 let _permit = permit;
                 _ = evict::enforce(&inner, "evict", false);
             };
-            self.0.tasks.spawn_blocking_on(enforce, &handle);
+            self.0.tasks.spawn(enforce);
         }
     }
 

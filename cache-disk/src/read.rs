@@ -130,13 +130,18 @@ fn read_blob(
 ) -> Result<Found> {
     let total = Envelope::payload_len(file.len)
         .ok_or_else(|| at.corrupt("the file's length is not that of a sealed blob"))?;
-    if let Some(max) = inner.options.max_blob_bytes
-        && total > max
-    {
-        return Err(at.too_large(format!("blob {name} has {total} bytes, the limit is {max}")));
-    }
     let whole = ByteRange::new(0, None)?;
-    let range = options.range.unwrap_or(whole).within(total).map_err(|error| at.named(error))?;
+    let asked = match inner.options.max_blob_bytes {
+        Some(max) if total > max => {
+            Err(at.too_large(format!("blob {name} has {total} bytes, the limit is {max}")))
+        }
+        _ => options.range.unwrap_or(whole).within(total).map_err(|error| at.named(error)),
+    };
+    let range = match asked {
+        Ok(range) => range,
+        // The file may only seem to have that length. Then damage is to blame, and not the caller.
+        Err(error) => return BlobReader::open(file, total, name, at).and(Err(error)),
+    };
     let len = range.end - range.start;
     let in_hand = len <= options.stream_above;
     if options.range.is_none() && in_hand && file.len <= PIECE {

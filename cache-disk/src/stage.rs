@@ -8,7 +8,6 @@ use rustix::{
     fs::{Mode, OFlags, mkdirat, openat},
     io::Errno,
 };
-use tokio::runtime::Handle;
 
 use crate::{
     at::At,
@@ -139,11 +138,7 @@ impl Drop for Stage {
         }
         let (session, name) = (Arc::clone(&self.session), std::mem::take(&mut self.name));
         // What cannot be removed now is swept with this process's directory.
-        let remove = move || _ = remove_tree(session.dir(), name.as_str());
         // A future may be dropped on a thread that must not wait for a disk.
-        match Handle::try_current() {
-            Ok(handle) => _ = self.inner.tasks.spawn_blocking_on(remove, &handle),
-            Err(_) => remove(),
-        }
+        self.inner.tasks.spawn(move || _ = remove_tree(session.dir(), name.as_str()));
     }
 }

@@ -15,8 +15,7 @@ use cache_core::{
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 
 use crate::{
-    close::drain,
-    disk::{DiskStore, Inner, runtime},
+    disk::{DiskStore, Inner},
     evict, read,
     scan::{Scan, meta_of},
 };
@@ -154,7 +153,6 @@ impl Store for DiskStore {
 
     async fn close(&self, deadline: Option<Duration>) -> Result<CloseReport> {
         self.0.closed.store(true, Ordering::Release);
-        runtime("close")?;
-        Ok(CloseReport::left(drain(&self.0.tasks, deadline).await))
+        self.0.tasks.close(deadline).await
     }
 }

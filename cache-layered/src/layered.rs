@@ -42,6 +42,8 @@ use crate::{
 /// - **Evictions** take the entry from all tiers. `contains` and `meta` ask the tiers in order, promote
 ///   nothing, and fail rather than guess if a tier cannot tell. `flush` and `close` mean every tier.
 /// - **Listings** merge those of the tiers: the same key is one entry. They need every tier.
+/// - **Several processes** may share the slower tiers. A tier of one process alone, such as memory, learns
+///   nothing of what others write: what it took once it answers until it lets go of it, as a whole.
 ///
 /// Budgets are the tiers' own. The writes of one key run one after another and, once they have begun to
 /// change a tier, to their end, also if their futures are dropped; a merge that streams is the exception.

@@ -7,18 +7,29 @@ use crate::tier::Tier;
 
 /// Adds what a slower tier knows of the same entry.
 pub(crate) fn combine(mut known: EntryMeta, slower: EntryMeta) -> EntryMeta {
-    // A copy in a faster tier has one time for all blobs; the slower tier has each blob's own.
-    if slower.bytes.is_some() {
-        known.bytes = slower.bytes;
-        known.blobs = slower.blobs;
+    // A copy in a faster tier has one time for all blobs; the slower tier has each blob's own. While a put
+    // goes from tier to tier, what the slower one has may be the version before.
+    if !is_older(&slower, &known) {
+        if slower.bytes.is_some() {
+            known.bytes = slower.bytes;
+            known.blobs = slower.blobs;
+        }
+        known.created = slower.created.or(known.created);
+        known.modified = slower.modified.or(known.modified);
     }
     known.stored_bytes = known.stored_bytes.saturating_add(slower.stored_bytes);
-    known.created = slower.created.or(known.created);
-    known.modified = slower.modified.or(known.modified);
     known.last_accessed = known.last_accessed.max(slower.last_accessed);
     known.access_count = known.access_count.max(slower.access_count);
     known.places.extend(slower.places);
     known
+}
+
+/// Whether the slower tier visibly has another version.
+fn is_older(slower: &EntryMeta, known: &EntryMeta) -> bool {
+    let sizes = |meta: &EntryMeta| -> Vec<_> {
+        meta.blobs.iter().map(|blob| (blob.name.clone(), blob.bytes)).collect()
+    };
+    slower.bytes.is_some() && known.bytes.is_some() && sizes(slower) != sizes(known)
 }
 
 /// The entry's places, under the tier's name.

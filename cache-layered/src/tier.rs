@@ -82,7 +82,9 @@ impl LayeredBuilder {
     ///
     /// # Errors
     ///
-    /// [`Invalid`](ErrorKind::Invalid) without tiers, or if two have the same name or none.
+    /// [`Invalid`](ErrorKind::Invalid) without tiers, if two have the same name, one has none or two are one
+    /// store, or if the slowest tier ends with the process and another does not: merges live in the slowest
+    /// tier, and what a flush calls durable must outlive them.
     pub fn build(self) -> Result<LayeredStore> {
         let refuse = |why: String| Err(Error::invalid(why).at("layered", "open"));
         if self.tiers.is_empty() {
@@ -100,6 +102,15 @@ impl LayeredBuilder {
                 return refuse(format!("tier {:?} is another tier's store", tier.name));
             }
         }
+        let is_durable = |tier: &Tier| tier.info.powers.durable;
+        if let Some(slowest) = self.tiers.last().filter(|slowest| !is_durable(slowest))
+            && let Some(durable) = self.tiers.iter().find(|tier| is_durable(tier))
+        {
+            return refuse(format!(
+                "the slowest tier {:?} ends with the process, and {:?} does not: tiers stand fastest first",
+                slowest.name, durable.name
+            ));
+        }
         Ok(LayeredStore::of(self.tiers, self.clock))
     }
 }
@@ -111,12 +122,14 @@ pub(crate) fn info_of(tiers: &[Tier]) -> StoreInfo {
         tiers.iter().map(|tier| of(&tier.info)).try_fold(0_u64, |sum, max| Some(sum.saturating_add(max?)))
     };
     let mut powers = Powers::default();
-    powers.durable = tiers.iter().any(|tier| tier.info.powers.durable);
-    powers.shared = powers.durable && all(|powers| powers.shared || !powers.durable);
+    powers.durable = tiers.last().is_some_and(|tier| tier.info.powers.durable);
+    // Merges live in the slowest tier: where that is one process's own, another does not see them.
+    let last = |of: fn(&Powers) -> bool| tiers.last().is_some_and(|tier| of(&tier.info.powers));
+    powers.shared = last(|powers| powers.shared) && all(|powers| powers.shared || !powers.durable);
     powers.bounded = all(|powers| powers.bounded);
     powers.recency = all(|powers| powers.recency);
     powers.shared_bytes = tiers.first().is_some_and(|tier| tier.info.powers.shared_bytes);
-    powers.cross_process_merge = tiers.last().is_some_and(|tier| tier.info.powers.cross_process_merge);
+    powers.cross_process_merge = powers.shared && last(|powers| powers.cross_process_merge);
     powers.streaming = all(|powers| powers.streaming);
     let largest_blob = tiers
         .iter()

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use cache_core::{BlobMeta, BlobName, Digest, EntryMeta, Key, ListOptions, Place, PutMode, Refusal};
+use cache_core::{BlobMeta, BlobName, EntryMeta, Key, ListOptions, PutMode, Refusal};
 
 use crate::{
     MemoryOptions,
@@ -211,22 +211,12 @@ impl Engine {
         options: &ListOptions,
         after: Option<&Key>,
     ) -> (VecDeque<EntryMeta>, Option<Key>) {
-        let lowest = options.prefix.map_or(Digest::from_bytes([0; 32]), |prefix| prefix.first());
-        let start = Key::new(options.namespace.clone(), lowest);
-        let from = match after.max(options.start_after.as_ref()) {
-            Some(after) if *after >= start => Bound::Excluded(after),
-            _ => Bound::Included(&start),
-        };
+        let first = options.first();
+        let from = after.map_or(Bound::Included(&first), Bound::Excluded);
         let mut found = VecDeque::new();
         let mut looked_at = 0;
         for (key, slot) in self.entries.range::<Key, _>((from, Bound::Unbounded)) {
-            let past = if options.recursive {
-                !key.namespace.encoded().starts_with(options.namespace.encoded())
-            } else {
-                key.namespace != options.namespace
-                    || options.prefix.is_some_and(|prefix| key.digest > prefix.last())
-            };
-            if past {
+            if options.ends_before(key) {
                 return (found, None);
             }
             if options.admits(key) {
@@ -256,8 +246,7 @@ impl Slot {
         let mut meta = EntryMeta::new(key.clone(), self.bytes).with_blobs(blobs);
         meta.last_accessed = Some(self.last_accessed);
         meta.access_count = Some(self.access_count);
-        meta.places = vec![Place::new("memory", "")];
-        meta
+        meta.with_place("memory", "")
     }
 }
 

@@ -74,6 +74,12 @@ impl MemoryStore {
         if self.is_closed() { Err(Error::new(ErrorKind::Closed, "memory", operation)) } else { Ok(()) }
     }
 
+    /// The engine of an open store. `close` empties it, so that a look from before would find nothing.
+    fn open_engine(&self, operation: &'static str) -> Result<MutexGuard<'_, Engine>> {
+        let engine = self.engine();
+        self.open_for(operation).map(|()| engine)
+    }
+
     /// Counts what was evicted, and drops what is gone; not to be called under the lock.
     pub(crate) fn settle(&self, gone: Gone) {
         for bytes in gone.evicted {
@@ -85,15 +91,14 @@ impl MemoryStore {
 #[async_trait]
 impl KeyManagement for MemoryStore {
     async fn contains(&self, key: &Key) -> Result<bool> {
-        let answer = self.open_for("contains").map(|()| self.engine().contains(key));
+        let answer = self.open_engine("contains").map(|engine| engine.contains(key));
         self.0.counters.contains(&answer);
         answer
     }
 
     async fn evict(&self, key: &Key) -> Result<()> {
-        self.open_for("evict")?;
         let mut gone = Gone::default();
-        self.engine().remove(key, &mut gone);
+        self.open_engine("evict")?.remove(key, &mut gone);
         self.0.counters.removal();
         Ok(())
     }
@@ -113,10 +118,11 @@ impl KeyManagement for MemoryStore {
                     if ended {
                         return None;
                     }
-                    if let Err(closed) = store.open_for("list") {
-                        return Some((Err(closed), None));
-                    }
-                    let (next, resume) = store.engine().page(&options, after.as_ref());
+                    let found = store.open_engine("list").map(|engine| engine.page(&options, after.as_ref()));
+                    let (next, resume) = match found {
+                        Ok(found) => found,
+                        Err(closed) => return Some((Err(closed), None)),
+                    };
                     page = next;
                     ended = resume.is_none();
                     after = resume;
@@ -160,7 +166,7 @@ impl Store for MemoryStore {
 
     async fn get(&self, key: &Key, blob: &BlobName, options: GetOptions) -> Result<Option<Blob>> {
         let now = self.0.clock.now();
-        let found = self.open_for("get").map(|()| self.engine().get(key, blob, now));
+        let found = self.open_engine("get").map(|mut engine| engine.get(key, blob, now));
         let read = match found {
             Ok(Some(bytes)) => slice_range(&bytes, options.range)
                 .map(|part| Some(Blob::part(bytes.len() as u64, part)))
@@ -174,7 +180,7 @@ impl Store for MemoryStore {
 
     async fn get_entry(&self, key: &Key, _options: GetOptions) -> Result<Option<EntryRead>> {
         let now = self.0.clock.now();
-        let found = self.open_for("get_entry").map(|()| self.engine().get_entry(key, now));
+        let found = self.open_engine("get_entry").map(|mut engine| engine.get_entry(key, now));
         let read = found.map(|found| {
             found.map(|(meta, blobs)| {
                 let blobs = blobs.into_iter().map(|(name, bytes)| (name, Blob::from_bytes(bytes))).collect();
@@ -198,14 +204,13 @@ impl Store for MemoryStore {
     }
 
     async fn meta(&self, key: &Key) -> Result<Option<EntryMeta>> {
-        self.open_for("meta")?;
-        Ok(self.engine().meta(key))
+        self.open_engine("meta").map(|engine| engine.meta(key))
     }
 
     async fn usage(&self, scope: &Namespace) -> Result<Usage> {
-        self.open_for("usage")?;
+        let entries = self.open_engine("usage")?.scope(&ListOptions::below(scope));
         let mut usage = Usage::default();
-        for entry in self.engine().scope(&ListOptions::below(scope)) {
+        for entry in entries {
             usage.add(entry.counted_bytes(), entry.stored_bytes);
         }
         Ok(usage)
@@ -213,12 +218,11 @@ impl Store for MemoryStore {
 
     /// One step under the lock, so at most one runs at a time.
     async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
-        self.open_for("clean")?;
         let now = self.0.clock.now();
         let mut report = CleanReport::default();
         let mut gone = Gone::default();
         {
-            let mut engine = self.engine();
+            let mut engine = self.open_engine("clean")?;
             let entries = engine.scope(&ListOptions::below(scope));
             for entry in &entries {
                 report.keep(entry.counted_bytes());

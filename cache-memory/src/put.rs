@@ -46,6 +46,10 @@ impl MemoryStore {
                         if let Err(reason) = reservation.grow(piece.len() as u64) {
                             return Ok((self.refuse(key, options.mode, reason), 0));
                         }
+                        // By an eighth at a time: what doubles its room takes up to twice what is counted.
+                        if collected.capacity() - collected.len() < piece.len() {
+                            collected.reserve_exact(piece.len().max(collected.len() / 8));
+                        }
                         collected.extend_from_slice(&piece);
                     }
                     // Without the spare room that the vector grew: what is held is what is counted.

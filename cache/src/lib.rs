@@ -55,15 +55,16 @@ pub use cache_core::MessagePack;
 pub use cache_core::Postcard;
 #[doc(no_inline)]
 pub use cache_core::{
-    Ambiguity, BLOCK_BYTES, Baseline, Blob, BlobMeta, BlobName, ByteRange, ByteSize, ByteStream, Cache,
-    Checksum, CleanPolicy, CleanReport, ClearReport, Clock, CloseReport, Codec, CodecId, ComputeLimits,
-    ComputeOptions, Counters, Deadline, Digest, DigestPrefix, DigestWriter, EntryHandle, EntryMeta,
-    EntryRead, Envelope, Error, ErrorKind, FlushReport, GetOptions, Guard, Hooked, Intent, Key, KeyBuilder,
-    KeyManagement, KeyRef, Latency, Limited, ListOptions, ManualClock, Metered, Metrics, Namespace,
-    Operation, OperationHook, PerKeyLock, Place, Powers, PutBlob, PutEntry, PutMode, PutOptions, PutOutcome,
-    PutStatus, ReadOnly, Refusal, Result, RetryOptions, Retrying, SealedIndex, Sealer, Serialized, Store,
-    StoreExt, StoreInfo, SystemClock, Target, Traced, TypedCache, Usage, ValueStore, Verified, carried,
-    clean_by_listing, collect_capped, slice_range, usage_by_listing, verify_content,
+    Ambiguity, BLOCK_BYTES, Baseline, Blob, BlobMeta, BlobName, BlockingEngine, BlockingTasks, ByteRange,
+    ByteSize, ByteStream, Cache, Checksum, CleanPolicy, CleanReport, ClearReport, Clock, CloseReport, Codec,
+    CodecId, ComputeLimits, ComputeOptions, Counters, Deadline, Digest, DigestPrefix, DigestWriter,
+    EntryHandle, EntryMeta, EntryRead, Envelope, Error, ErrorKind, FlushReport, GetOptions, Guard, Hooked,
+    Intent, Key, KeyBuilder, KeyManagement, KeyRef, Latency, Limited, ListOptions, ManualClock, Metered,
+    Metrics, Namespace, Operation, OperationHook, PerKeyLock, Place, Powers, PutBlob, PutEntry, PutMode,
+    PutOptions, PutOutcome, PutStatus, ReadOnly, Refusal, Result, RetryOptions, Retrying, SealedIndex,
+    Sealer, Serialized, Store, StoreExt, StoreInfo, SystemClock, Target, Traced, TypedCache, Usage,
+    ValueStore, Verified, carried, clean_by_listing, collect_capped, list_by_pages, slice_range,
+    usage_by_listing, verify_content,
 };
 #[cfg(feature = "calls")]
 #[doc(no_inline)]

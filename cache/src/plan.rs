@@ -52,7 +52,13 @@ impl Plan {
             if tier.path.is_some() && before.iter().any(|other| other.path == tier.path) {
                 return Err(refuse(format!("tier {name:?} is another tier's store")));
             }
-            plans.push(Self { name, backend: Backend::of(tier, refuse)? });
+            let backend = Backend::of(tier, refuse)?;
+            let is_slowest = at + 1 == tiers.len();
+            if is_slowest && tier.path.is_none() && before.iter().any(|other| other.path.is_some()) {
+                let why = "ends with the process, and one before it does not: tiers stand fastest first";
+                return Err(refuse(format!("the slowest tier {name:?} {why}")));
+            }
+            plans.push(Self { name, backend });
         }
         Ok(plans)
     }

@@ -2,10 +2,12 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 mod bad_input;
+mod conformance;
 mod damage;
 mod directory;
 mod listing;
 mod pipe;
+mod reports;
 mod round_trip;
 mod sandbox;
 mod serve;

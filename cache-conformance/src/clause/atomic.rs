@@ -107,12 +107,12 @@ pub async fn dropped_put_leaves_old_or_new(factory: &dyn Factory) {
             let key = place(case);
             store.put_new(&key, &old).await;
             let done = poll_and_drop(&store, &key, sample::entry(&new), mode, polls).await;
-            settles(&store, &key, if done { Some(after) } else { Some(&old) }, Some(after)).await;
+            store.settles(&key, &[if done { Some(after) } else { Some(&old) }, Some(after)]).await;
             store.evict(&key).await.expect("an eviction");
         }
         let key = place("absent");
         let done = poll_and_drop(&store, &key, sample::entry(&new), PutMode::Replace, polls).await;
-        settles(&store, &key, done.then_some(&new), Some(&new)).await;
+        store.settles(&key, &[done.then_some(&new), Some(&new)]).await;
         store.evict(&key).await.expect("an eviction");
 
         let key = place("endless");
@@ -124,7 +124,7 @@ pub async fn dropped_put_leaves_old_or_new(factory: &dyn Factory) {
         );
         let done = poll_and_drop(&store, &key, endless, PutMode::Replace, polls).await;
         assert!(!done, "a put was stored whose stream has not ended");
-        settles(&store, &key, Some(&old), Some(&old)).await;
+        store.settles(&key, &[Some(&old), Some(&old)]).await;
         store.evict(&key).await.expect("an eviction");
     }
 }
@@ -140,30 +140,6 @@ async fn poll_and_drop(store: &Subject, key: &Key, entry: PutEntry, mode: PutMod
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     false
-}
-
-/// Whether the entry, alone in its namespace, is at all times one of the two, and usage comes to agree.
-async fn settles(store: &Subject, key: &Key, old: Option<&Contents>, new: Option<&Contents>) {
-    let mut agreed = 0;
-    for _ in 0..200 {
-        let found = store.contents(key).await;
-        let whole = found.as_ref() == old || found.as_ref() == new;
-        assert!(whole, "a dropped put has left a part of an entry");
-        let usage = store.usage_below(&key.namespace).await;
-        agreed = if usage.entries == u64::from(found.is_some()) { agreed + 1 } else { 0 };
-        // Several times in a row, for what goes on behind the dropped future.
-        if agreed == 5 {
-            let bytes = found.as_ref().map_or(0, size);
-            store.assert_usage(&key.namespace, usage.entries, bytes).await;
-            match found {
-                Some(found) => store.assert_holds(key, &found).await,
-                None => store.assert_absent(key).await,
-            }
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(3)).await;
-    }
-    panic!("usage does not agree with what a dropped put has left");
 }
 
 /// The blobs of one put never stand beside those of another.

@@ -1,12 +1,12 @@
 //! Usage, and cleaning on request.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use cache_core::{CleanPolicy, CleanReport, Namespace, PutMode, PutOptions};
 
 use crate::{
     Factory,
-    sample::{blobs, bytes, data, hours_ago, key, key_in, namespace, pause},
+    sample::{blobs, bytes, data, hours_ago, key, key_in, namespace, now, pause},
     subject::Subject,
 };
 
@@ -19,6 +19,7 @@ pub async fn usage_is_true(factory: &dyn Factory) {
     store.put_new(&key(1), &data(bytes(1, 1000))).await;
     store.put_new(&key(2), &blobs([("a", bytes(2, 200)), ("b", bytes(3, 30))])).await;
     store.assert_usage(&root, 2, 1230).await;
+    assert!(store.usage_below(&root).await.stored_bytes > 0, "bytes are stored in no bytes");
     store.put_new(&key(1), &data(bytes(4, 10))).await;
     store.assert_usage(&root, 2, 240).await;
     store.put_new(&key(1), &data(bytes(5, 70_000))).await;
@@ -91,6 +92,7 @@ pub async fn clean_by_size_takes_the_least_recent(factory: &dyn Factory) {
     assert_left(&store, &order[..1], &order[1..]).await;
     clean(&store, CleanPolicy::default().with_max_bytes(held / 4)).await;
     assert_left(&store, &order[..3], &order[3..]).await;
+    clean(&store, CleanPolicy::default().with_max_bytes(u64::MAX)).await;
     store.assert_holds(&key(order[3]), &data(bytes(order[3], 1000))).await;
     clean(&store, CleanPolicy::default().with_max_bytes(0)).await;
     assert_left(&store, &order, &[]).await;
@@ -122,6 +124,15 @@ pub async fn clean_by_age_goes_by_the_newest_blob(factory: &dyn Factory) {
     store.assert_holds(&key(2), &blobs([("a", "old"), ("b", "old"), ("c", "new")])).await;
     store.assert_holds(&key(3), &data("new")).await;
     store.assert_holds(&key(6), &blobs([("a", "old"), ("b", "new")])).await;
+    // What is from the future is new, what is from the beginning of time is old.
+    let tomorrow = PutOptions::default().with_created(now() + Duration::from_secs(86_400));
+    store.put_as(&key(7), &data("tomorrow"), tomorrow).await;
+    let beginning = PutOptions::default().with_created(SystemTime::UNIX_EPOCH);
+    store.put_as(&key(8), &data("beginning"), beginning).await;
+    let report = clean(&store, CleanPolicy::default().with_max_age(Duration::MAX)).await;
+    assert_eq!((report.evicted_entries, report.kept_entries), (0, 6), "nothing is older than time");
+    clean(&store, CleanPolicy::default().with_max_age(Duration::from_secs(2 * 3600))).await;
+    assert_left(&store, &[8], &[2, 3, 5, 6, 7]).await;
 }
 
 /// Outdated entries go, and then the least recent ones.
@@ -132,7 +143,8 @@ pub async fn clean_by_both_takes_either(factory: &dyn Factory) {
     let held = store.usage_below(&Namespace::root()).await.bytes;
     // The first is outdated although it fits and was read; of the others the least recent one goes.
     let policy = CleanPolicy::default().with_max_age(Duration::from_secs(8 * 3600 + 1800));
-    clean(&store, policy.with_max_bytes(held / 2)).await;
+    let report = clean(&store, policy.with_max_bytes(held / 2)).await;
+    assert_eq!((report.evicted_entries, report.kept_entries), (2, 2), "{report:?}");
     let rest: Vec<_> = order.into_iter().filter(|number| *number != 1).collect();
     assert_left(&store, &[1, rest[0]], &rest[1..]).await;
     // Either constraint on its own is enough.

@@ -1,10 +1,10 @@
 //! Existence and eviction by key.
 
-use cache_core::{ListOptions, Namespace, PutMode, PutOptions};
+use cache_core::{Key, ListOptions, Namespace, PutMode, PutOptions};
 
 use crate::{
     Factory, Setup,
-    sample::{blobs, bytes, data, key, key_in, namespace, pause},
+    sample::{blobs, bytes, data, digest_starting, key, key_in, namespace, pause},
     subject::Subject,
 };
 
@@ -23,6 +23,39 @@ pub async fn contains_tells_presence(factory: &dyn Factory) {
     assert!(!asked(1).await, "after the eviction");
     store.put_as(&key(1), &data("merged"), PutOptions::mode(PutMode::Merge)).await;
     assert!(asked(1).await, "after a merge");
+}
+
+/// The digests of zeros and of ones are digests like others.
+pub async fn outermost_digests_are_digests(factory: &dyn Factory) {
+    let store = Subject::open(factory).await;
+    let [first, last] = ["0", "f"].map(|digit| digest_starting(&digit.repeat(64)));
+    for place in ["", "a"].map(namespace) {
+        let [first, last] = [first, last].map(|digest| Key::new(place.clone(), digest));
+        let between = key_in(&place, 1);
+        let all = [&first, &between, &last];
+        for (number, key) in (0..).zip(all) {
+            store.put_new(key, &data(bytes(number, 100))).await;
+        }
+        for (number, key) in (0..).zip(all) {
+            store.assert_holds(key, &data(bytes(number, 100))).await;
+        }
+        let listing = || ListOptions::of(&place);
+        assert_eq!(store.keys(listing()).await, all.map(Clone::clone));
+        let after = |key: &Key| listing().with_start_after(key.clone());
+        assert_eq!(store.keys(after(&first)).await, [between.clone(), last.clone()]);
+        assert_eq!(store.keys(after(&last)).await, []);
+        for key in [&first, &last] {
+            for digits in [1, 2, 63, 64] {
+                let prefix = listing().with_prefix(key.digest.prefix(digits));
+                let others = between.digest.prefix(digits) == key.digest.prefix(digits);
+                let found = store.keys(prefix).await;
+                assert!(found.contains(key) && (others || found.len() == 1), "{digits} digits: {found:?}");
+            }
+            store.evict(key).await.expect("an eviction");
+            store.assert_absent(key).await;
+        }
+        store.assert_holds(&between, &data(bytes(1, 100))).await;
+    }
 }
 
 /// Asking does not protect an entry from eviction.

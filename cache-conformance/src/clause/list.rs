@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use cache_core::{Digest, Key, ListOptions, Namespace};
+use cache_core::{Digest, Key, ListOptions, Namespace, PutMode, PutOptions};
 use futures::TryStreamExt;
 use tokio::task::JoinSet;
 
@@ -174,6 +174,14 @@ pub async fn list_knows_stored_bytes(factory: &dyn Factory) {
             let blobs: u64 = entry.blobs.iter().map(|blob| blob.bytes).sum();
             assert_eq!(blobs, bytes, "{entry:?}");
         }
+    }
+    // It knows those of now.
+    store.put_as(&key(0), &blobs([("c", bytes(1, 500))]), PutOptions::mode(PutMode::Merge)).await;
+    store.put_new(&key(1), &data(bytes(1, 5))).await;
+    let listed: Vec<_> = store.list(ListOptions::default()).try_collect().await.expect("a listing");
+    for (number, expected) in [(0, 508), (1, 5)] {
+        let entry = listed.iter().find(|entry| entry.key == key(number)).expect("an entry");
+        assert!(entry.bytes.is_none_or(|bytes| bytes == expected), "of {expected} bytes now: {entry:?}");
     }
 }
 

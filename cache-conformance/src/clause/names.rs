@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use cache_core::{CleanPolicy, ListOptions, Namespace, PutMode, PutOptions};
+use cache_core::{BlobName, CleanPolicy, Key, ListOptions, Namespace, PutMode, PutOptions};
 
 use crate::{
     Factory,
-    sample::{Contents, blobs, bytes, data, hours_ago, key, key_in, namespace, pause},
+    sample::{Contents, blobs, bytes, data, hours_ago, key, key_in, minutes_ago, namespace, pause},
     subject::Subject,
 };
 
@@ -61,7 +61,8 @@ async fn fill(store: &Subject, paths: &[&str]) {
     for path in paths {
         let old = PutOptions::default().with_created(hours_ago(2));
         store.put_as(&key_in(&namespace(path), 1), &data(bytes(1, 1000)), old).await;
-        store.put_new(&key_in(&namespace(path), 2), &data(bytes(2, 1000))).await;
+        let young = PutOptions::default().with_created(minutes_ago(30));
+        store.put_as(&key_in(&namespace(path), 2), &data(bytes(2, 1000)), young).await;
     }
 }
 
@@ -226,4 +227,98 @@ pub async fn odd_names_round_trip(factory: &dyn Factory) {
         contents.append(&mut blobs([(name, "new")]));
         store.assert_holds(&key(2), &contents).await;
     }
+}
+
+/// Entries of nested namespaces up to 448 encoded bytes, many short parts or few long ones, are found again.
+pub async fn long_paths_round_trip(factory: &dyn Factory) {
+    let store = Subject::open(factory).await;
+    let grown = |part: &str| {
+        let mut path = Namespace::root();
+        loop {
+            match path.child(part) {
+                Ok(longer) if longer.encoded().len() <= 448 => path = longer,
+                _ => return path,
+            }
+        }
+    };
+    let long = "long".repeat(16);
+    for part in ["x", "%", &long, "\u{e9}\u{e9}\u{e9}\u{e9}"] {
+        let path = grown(part);
+        let parts = path.parts();
+        let cut = parts[..parts.len() - 1].iter().try_fold(Namespace::root(), |path, part| path.child(part));
+        let outer = cut.expect("a shorter path");
+        let contents = blobs([("data", bytes(1, 1000)), (&*"n".repeat(64), bytes(2, 10))]);
+        for namespace in [&path, &outer] {
+            store.put_new(&key_in(namespace, 1), &contents).await;
+        }
+        for namespace in [&path, &outer] {
+            store.assert_holds(&key_in(namespace, 1), &contents).await;
+        }
+        let both = [key_in(&outer, 1), key_in(&path, 1)];
+        assert_eq!(store.keys(ListOptions::below(&outer)).await, both, "below {} parts", parts.len() - 1);
+        store.assert_usage(&path, 1, 1010).await;
+        store.evict(&both[0]).await.expect("an eviction");
+        store.assert_holds(&both[1], &contents).await;
+        let clean = CleanPolicy::default().with_max_bytes(0);
+        assert_eq!(store.clean(&outer, &clean).await.expect("a clean").evicted_entries, 1);
+        store.assert_absent(&both[1]).await;
+    }
+}
+
+/// What a name is encoded as is a name of its own: none collides with another name's stored form.
+pub async fn encoded_names_are_other_names(factory: &dyn Factory) {
+    let store = Subject::open(factory).await;
+    let mut names = Vec::new();
+    for start in ["A", "~a", "%2f", "data", "\u{e9}", "a b"] {
+        let mut name = start.to_owned();
+        for _ in 0..3 {
+            names.push(name.clone());
+            name = BlobName::new(&name).expect("a name").encoded();
+        }
+    }
+    names.sort();
+    names.dedup();
+    let mut contents = Contents::new();
+    for name in &names {
+        let place = key_in(&Namespace::root().child(name).expect("a namespace"), 1);
+        store.put_new(&place, &data(format!("in {name}"))).await;
+        contents.insert(name.clone(), format!("blob {name}").into());
+        store
+            .put_as(&key(1), &blobs([(&**name, format!("blob {name}"))]), PutOptions::mode(PutMode::Merge))
+            .await;
+    }
+    store.assert_holds(&key(1), &contents).await;
+    for name in &names {
+        let place = key_in(&Namespace::root().child(name).expect("a namespace"), 1);
+        store.assert_holds(&place, &data(format!("in {name}"))).await;
+    }
+    assert_eq!(store.keys(ListOptions::default().recursive()).await.len(), names.len() + 1);
+}
+
+/// Namespaces named as a digest, its first digits, a blob or a temporary stand apart from entries and blobs.
+pub async fn namespaces_named_as_entries_stay_apart(factory: &dyn Factory) {
+    let store = Subject::open(factory).await;
+    let entry = key(1);
+    let digits = entry.digest.to_string();
+    let (shard, nested) = (&digits[..2], format!("{}/{digits}", &digits[..2]));
+    let names =
+        [shard, &*digits, &*nested, &*format!("{nested}/data"), "data", "data/data", ".tmp", "tmp", "x.lock"];
+    let all: Vec<Key> =
+        names.iter().map(|name| Key::new(namespace(name), entry.digest)).chain([entry.clone()]).collect();
+    for (number, key) in (0..).zip(&all) {
+        store.put_new(key, &data(bytes(number, 50))).await;
+    }
+    for (number, key) in (0..).zip(&all) {
+        store.assert_holds(key, &data(bytes(number, 50))).await;
+        assert_eq!(store.keys(ListOptions::of(&key.namespace)).await, std::slice::from_ref(key));
+    }
+    store.assert_usage(&namespace(shard), 3, 150).await;
+    store.evict(&entry).await.expect("an eviction");
+    store.evict(&all[0]).await.expect("an eviction");
+    store.assert_absent(&entry).await;
+    store.assert_absent(&all[0]).await;
+    for (number, key) in (0..).zip(&all).skip(1).take(all.len() - 2) {
+        store.assert_holds(key, &data(bytes(number, 50))).await;
+    }
+    store.assert_usage(&Namespace::root(), 8, 400).await;
 }

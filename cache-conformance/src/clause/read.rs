@@ -185,8 +185,10 @@ pub async fn get_entry_reads_all_blobs(factory: &dyn Factory) {
     let names = ["stdout", "exit_code", "b", "a"];
     let put = names.iter().fold(PutEntry::default(), |put, text| put.with(name(text), text.to_uppercase()));
     assert!(store.put(&key(1), put, PutOptions::default()).await.expect("a put").is_stored());
-    for stream_above in [0, u64::MAX] {
-        let options = GetOptions::default().with_stream_above(stream_above);
+    // A range is for one blob.
+    let whole = GetOptions::default();
+    let range = whole.clone().with_range(ByteRange::new(0, Some(1)).expect("a range"));
+    for options in [whole.clone().with_stream_above(0), whole, range] {
         let read = store.get_entry(&key(1), options).await.expect("an answer").expect("a hit");
         let order: Vec<_> = read.blobs.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(order, ["a", "b", "exit_code", "stdout"]);
@@ -199,6 +201,9 @@ pub async fn get_entry_reads_all_blobs(factory: &dyn Factory) {
             assert_eq!(blob.collect(100).await.expect("the bytes"), name.as_str().to_uppercase());
         }
     }
+    store.put_new(&key(1), &blobs([("later", bytes(1, 50))])).await;
+    let read = store.get_entry(&key(1), GetOptions::default()).await.expect("an answer").expect("a hit");
+    assert_eq!(read.meta.bytes, Some(50), "what is told of an entry is that of an older version");
     let versions = [0, 1].map(|seed| blobs([("a", bytes(seed, 3000)), ("b", bytes(seed + 10, 3000))]));
     store.put_new(&key(2), &versions[0]).await;
     let write = async {

@@ -101,6 +101,15 @@ pub async fn expand_of_a_full_digest_asks_nobody(factory: &dyn Factory) {
             assert_eq!(store.expand(&namespace("never"), full).await.expect("itself"), digest(number));
         }
     }
+    // It addresses its entry, and no other one, while that is there.
+    for full in [KeyRef::Digest(digest(1)), digest(1).prefix(64).into()] {
+        assert!(store.contains_short(&Namespace::root(), full).await.expect("an answer"));
+        assert!(!store.contains_short(&namespace("never"), full).await.expect("an answer"));
+        store.evict_short(&Namespace::root(), full).await.expect("an eviction");
+        assert!(!store.contains_short(&Namespace::root(), full).await.expect("an answer"));
+        assert_eq!(store.expand(&Namespace::root(), full).await.expect("itself"), digest(1));
+        store.put_new(&key(1), &data("again")).await;
+    }
     store.close(None).await.expect("a close");
     let answer = store.expand(&Namespace::root(), digest(1).into()).await;
     assert_eq!(answer.expect("not even a closed store is asked"), digest(1));
@@ -174,6 +183,11 @@ pub async fn shrink_of_nothing_is_invalid(factory: &dyn Factory) {
     assert_eq!(kind(store.shrink_all(&Namespace::root(), &[]).await), ErrorKind::Invalid);
     store.put_new(&key(1), &data("value")).await;
     assert_eq!(kind(store.shrink_all(&Namespace::root(), &[]).await), ErrorKind::Invalid);
+    // One is enough, and two of the same are one.
+    for digests in [vec![digest(1)], vec![digest(1); 2]] {
+        let found = store.shrink_all(&Namespace::root(), &digests).await.expect("prefixes");
+        assert_eq!(found, vec![digest(1).prefix(4); digests.len()]);
+    }
 }
 
 /// There is one prefix for each digest, in the order given.

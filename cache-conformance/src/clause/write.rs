@@ -1,10 +1,13 @@
 //! Writing entries in one piece.
 
-use cache_core::{Namespace, PutEntry, PutMode, PutOptions, PutStatus};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use cache_core::{Envelope, Namespace, PutEntry, PutMode, PutOptions, PutStatus};
 
 use crate::{
     Factory,
-    sample::{blobs, data, hours_ago, key, name, size},
+    sample::{blobs, bytes, data, hours_ago, key, name, now, size, stream_of},
     subject::Subject,
 };
 
@@ -119,4 +122,84 @@ pub async fn put_keeps_a_given_creation_time(factory: &dyn Factory) {
     store.assert_holds(&key(1), &blobs([("a", "1"), ("b", "3"), ("c", "5")])).await;
     store.put_as(&key(1), &blobs([("a", "6")]), PutOptions::default().with_created(old)).await;
     assert_eq!(times(1).await, (Some(old), Some(old), vec![Some(old)]));
+    // Zero is a time.
+    let epoch = SystemTime::UNIX_EPOCH;
+    store.put_as(&key(2), &blobs([("a", "7")]), PutOptions::default().with_created(epoch)).await;
+    assert_eq!(times(2).await, (Some(epoch), Some(epoch), vec![Some(epoch)]));
+}
+
+/// A put without a time of creation is made now: `Replace` altogether, the others in what they add.
+pub async fn put_without_a_time_is_made_now(factory: &dyn Factory) {
+    let store = Subject::open(factory).await;
+    let old = hours_ago(3);
+    for (number, mode) in (1..).zip(MODES) {
+        let both = blobs([("a", "old a"), ("b", "old b")]);
+        store.put_as(&key(number), &both, PutOptions::default().with_created(old)).await;
+        // Stores keep other and coarser clocks than this process.
+        let earliest = now() - Duration::from_secs(5);
+        store.put_as(&key(number), &blobs([("b", "new b"), ("c", "new c")]), PutOptions::mode(mode)).await;
+        let latest = now() + Duration::from_secs(5);
+        let meta = store.meta(&key(number)).await.expect("an answer").expect("an entry");
+        let made_now = |blob: &str| {
+            let blob = meta.blobs.iter().find(|found| found.name == name(blob)).expect("a blob");
+            let created = blob.created.expect("created of each blob");
+            assert!(created == old || (earliest <= created && created <= latest), "{mode:?}: {blob:?}");
+            created != old
+        };
+        assert!(made_now("c"), "{mode:?}: a new blob has an old time");
+        assert_eq!(made_now("b"), mode != PutMode::Fill, "{mode:?}: the time of a blob that is there");
+        assert!(mode == PutMode::Replace || !made_now("a"), "{mode:?}: a blob that is kept has a new time");
+        assert_eq!(meta.created == Some(old), mode != PutMode::Replace, "{mode:?}: created of the entry");
+        assert!(
+            meta.modified.is_some_and(|modified| modified >= earliest),
+            "{mode:?}: modified of the entry"
+        );
+    }
+    // The same bytes again are made again; a fill that adds nothing makes nothing.
+    let same = data("the same");
+    store.put_as(&key(9), &same, PutOptions::default().with_created(old)).await;
+    store.put_as(&key(9), &same, PutOptions::mode(PutMode::Fill)).await;
+    let meta = store.meta(&key(9)).await.expect("an answer").expect("an entry");
+    assert_eq!((meta.created, meta.modified), (Some(old), Some(old)), "after a fill that adds nothing");
+    store.put_new(&key(9), &same).await;
+    let meta = store.meta(&key(9)).await.expect("an answer").expect("an entry");
+    assert!(
+        meta.created > Some(old) && meta.modified > Some(old),
+        "the same bytes keep an old time: {meta:?}"
+    );
+}
+
+/// Bytes come back as they were put, whatever they look like.
+pub async fn any_bytes_round_trip(factory: &dyn Factory) {
+    let store = Subject::open(factory).await;
+    let begins_as = |magic: &[u8]| Bytes::from([magic, &bytes(1, 3000)].concat());
+    let half = [bytes(1, 70_000), vec![0; 70_000].into()].concat();
+    let contents = blobs([
+        ("zeros", Bytes::from(vec![0; 200_000])),
+        ("zeros at the end", half.into()),
+        ("one byte often", vec![0xff; 100_000].into()),
+        ("a pattern", b"again and ".repeat(20_000).into()),
+        ("lines", "\u{feff}one\r\ntwo\n\rthree\u{1a}\0\r\n".into()),
+        ("no text", Bytes::from_static(b"\xc3\x28\xff\xfe\x80")),
+        ("gzip", begins_as(b"\x1f\x8b\x08\0\0\0\0\0")),
+        ("zlib", begins_as(b"\x78\x9c")),
+        ("zstd", begins_as(b"\x28\xb5\x2f\xfd")),
+        ("lz4", begins_as(b"\x04\x22\x4d\x18")),
+        ("zip", begins_as(b"PK\x03\x04")),
+        ("json", Bytes::from_static(b"null")),
+        ("an envelope", Envelope::seal(&key(1), &name("an envelope"), b"inside").into()),
+    ]);
+    store.put_new(&key(1), &contents).await;
+    store.assert_holds(&key(1), &contents).await;
+    let streamed = contents.iter().fold(PutEntry::default(), |entry, (text, bytes)| {
+        entry.with_stream(name(text), None, stream_of(bytes))
+    });
+    assert!(store.put(&key(2), streamed, PutOptions::default()).await.expect("a put").is_stored());
+    store.assert_holds(&key(2), &contents).await;
+    // Alone in their entry, too.
+    for (number, (text, bytes)) in (10..).zip(&contents) {
+        let alone = blobs([(&**text, bytes.clone())]);
+        store.put_new(&key(number), &alone).await;
+        store.assert_holds(&key(number), &alone).await;
+    }
 }

@@ -1,43 +1,41 @@
 //! The suite passes over a store that keeps the contract, and finds each way to break it.
-
-mod faulty;
-mod toy;
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test may fail")]
 
 mod conformance {
-    use std::sync::Arc;
+    mod all_powers {
+        use cache_conformance::Reference;
 
-    use cache_conformance::{Factory, Setup};
-    use cache_core::{Result, Store};
-
-    use crate::toy::{Fresh, Toy};
-
-    struct Plain;
-
-    #[async_trait::async_trait]
-    impl Factory for Plain {
-        async fn open(&self, setup: &Setup) -> Result<Arc<dyn Store>> {
-            Ok(Arc::new(Toy::new(setup)))
-        }
-    }
-
-    fn with(set: impl FnOnce(&mut cache_core::Powers)) -> Fresh {
-        let mut fresh = Fresh::default();
-        set(&mut fresh.powers);
-        fresh
+        cache_conformance::suite! { Reference::default(), handles: [damage, failures, crash] }
     }
 
     mod volatile {
-        cache_conformance::suite! { super::Plain }
-    }
+        use cache_conformance::Reference;
 
-    mod durable {
-        cache_conformance::suite! { super::with(|powers| powers.durable = true) }
+        cache_conformance::suite! { Reference::volatile() }
     }
 
     mod without_powers {
-        cache_conformance::suite! { super::with(|powers| *powers = cache_core::Powers::default()) }
+        use cache_conformance::Reference;
+        use cache_core::Powers;
+
+        cache_conformance::suite! { Reference::with_powers(Powers::default()) }
+    }
+
+    mod durable_only {
+        use cache_conformance::Reference;
+        use cache_core::Powers;
+
+        fn durable() -> Reference {
+            let mut powers = Powers::default();
+            powers.durable = true;
+            Reference::with_powers(powers)
+        }
+
+        cache_conformance::suite! { durable(), handles: [crash, damage, failures] }
     }
 }
 
+mod macros;
 mod mutants;
 mod runner;
+mod scoped;

@@ -1,5 +1,4 @@
 use super::*;
-use crate::collect_capped;
 
 fn streamed(len: Option<u64>, pieces: &[&'static str]) -> PutEntry {
     let pieces: Vec<_> = pieces.iter().map(|piece| Ok(Bytes::from(*piece))).collect();
@@ -47,4 +46,23 @@ async fn counted_bytes_are_those_that_were_read() {
         collect_capped(blob.into_checked_stream(&name, None), 100).await.unwrap();
     }
     assert_eq!(count.load(Ordering::Relaxed), 7);
+}
+
+#[tokio::test]
+async fn collected_blobs_were_checked_and_keep_their_order() {
+    let name = || BlobName::new("b").unwrap();
+    let entry = streamed(Some(4), &["ab", "", "cd"]).with(name(), "efg");
+    let expected = [(BlobName::DATA, Bytes::from("abcd")), (name(), Bytes::from("efg"))];
+    assert_eq!(entry.collect(Some(4)).await.unwrap(), expected);
+    let refused = [
+        (PutEntry::default(), ErrorKind::Invalid),
+        (PutEntry::data("a").with(BlobName::DATA, "b"), ErrorKind::Invalid),
+        (PutEntry::data("abcde"), ErrorKind::TooLarge),
+        (streamed(Some(3), &["ab", "cd"]), ErrorKind::Invalid),
+        (streamed(None, &["abc", "de"]), ErrorKind::TooLarge),
+    ];
+    for (entry, kind) in refused {
+        let note = format!("{entry:?}");
+        assert_eq!(entry.collect(Some(4)).await.unwrap_err().kind(), kind, "{note}");
+    }
 }

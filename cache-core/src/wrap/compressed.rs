@@ -112,7 +112,9 @@ impl<S: Store> Compressed<S> {
 #[deny(clippy::missing_trait_methods)]
 impl<S: Store> KeyManagement for Compressed<S> {
     async fn contains(&self, key: &Key) -> Result<bool> {
-        self.inner.contains(key).await
+        let answer = self.inner.contains(key).await;
+        self.counters.contains(&answer);
+        answer
     }
 
     async fn evict(&self, key: &Key) -> Result<()> {
@@ -146,6 +148,8 @@ impl<S: Store> Store for Compressed<S> {
             misses: own.misses,
             errors: own.errors,
             corrupt: own.corrupt,
+            contains_hits: own.contains_hits,
+            contains_misses: own.contains_misses,
             puts: own.puts,
             refused_puts: own.refused_puts,
             put_errors: own.put_errors,

@@ -12,7 +12,7 @@ use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 
 use crate::{
     Blob, BlobMeta, BlobName, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, Error, ErrorKind,
-    FlushReport, GetOptions, Key, KeyManagement, ListOptions, Metrics, Namespace, Powers, PutEntry, PutMode,
+    FlushReport, GetOptions, Key, KeyManagement, ListOptions, Metrics, Namespace, Powers, PutEntry,
     PutOptions, PutOutcome, Refusal, Result, Store, StoreInfo, Usage, slice_range, usage_by_listing,
 };
 
@@ -155,25 +155,13 @@ impl Store for Probe {
 
     async fn put(&self, key: &Key, entry: PutEntry, options: PutOptions) -> Result<PutOutcome> {
         self.call("put").await?;
-        let mut read = Blobs::new();
-        for (name, blob) in entry.into_blobs() {
-            let pieces: Vec<Bytes> = blob.into_checked_stream(&name, None).try_collect().await?;
-            read.insert(name, pieces.concat().into());
-        }
+        let read = entry.collect(None).await?;
         if self.refusing {
             return Ok(PutOutcome::refused(Refusal::OverBudget));
         }
         let mut entries = self.entries.lock().unwrap();
-        let blobs = entries.entry(key.clone()).or_default();
-        match options.mode {
-            PutMode::Replace => *blobs = read,
-            PutMode::Merge => blobs.extend(read),
-            PutMode::Fill => {
-                for (name, bytes) in read {
-                    blobs.entry(name).or_insert(bytes);
-                }
-            }
-        }
+        let there = entries.remove(key).unwrap_or_default();
+        entries.insert(key.clone(), options.mode.apply(there, read));
         Ok(PutOutcome::stored())
     }
 

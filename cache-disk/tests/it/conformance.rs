@@ -1,21 +1,43 @@
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use cache_conformance::{Factory, Setup};
+use cache_conformance::{Crash, Damage, Factory, Files, Setup};
 use cache_core::{Result, Store};
 use cache_disk::{DiskOptions, DiskStore};
 use tempfile::TempDir;
 
-struct InTempDir(TempDir);
+struct InTempDir {
+    files: Files,
+    _dir: TempDir,
+}
+
+impl InTempDir {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Files::new(dir.path(), |key| {
+            let digits = key.digest.to_string();
+            Path::new(key.namespace.encoded()).join(&digits[..2]).join(digits)
+        });
+        Self { files, _dir: dir }
+    }
+}
 
 #[async_trait]
 impl Factory for InTempDir {
     async fn open(&self, setup: &Setup) -> Result<Arc<dyn Store>> {
-        let options = DiskOptions::new(self.0.path())
+        let options = DiskOptions::new(self.files.dir())
             .with_max_bytes(setup.max_bytes)
             .with_max_blob_bytes(setup.max_blob_bytes);
         Ok(Arc::new(DiskStore::open(options).await?))
     }
+
+    fn damage(&self) -> Option<&dyn Damage> {
+        Some(&self.files)
+    }
+
+    fn crash(&self) -> Option<&dyn Crash> {
+        Some(&self.files)
+    }
 }
 
-cache_conformance::suite! { InTempDir(tempfile::tempdir().unwrap()) }
+cache_conformance::suite! { InTempDir::new(), handles: [damage, crash] }

@@ -2,26 +2,23 @@
 
 use std::{sync::Arc, time::Duration};
 
+use cache_conformance::fault::{Flaky, Hanging, When};
 use cache_core::{
     BlobName, ByteRange, Deadline, ErrorKind, GetOptions, KeyManagement, ListOptions, Namespace, Store,
     StoreExt,
 };
 use cache_disk::{DiskOptions, DiskStore};
 use cache_layered::LayeredStore;
-use cache_memory::MemoryOptions;
 use futures::TryStreamExt;
 
-use crate::{
-    faulty::Faulty,
-    tiers::{Stack, key, stack},
-};
+use crate::tiers::{Stack, fail, key, layered, stack, unlimited};
 
 #[tokio::test]
 async fn a_failing_fast_tier_is_passed_over_and_counted() {
     let Stack { fast, slow, store } = stack();
     slow.put_bytes(&key("a"), "v".into()).await.unwrap();
     for kind in [ErrorKind::Unavailable, ErrorKind::Corrupt, ErrorKind::Denied, ErrorKind::Timeout] {
-        fast.fail(kind);
+        fail(&fast, kind);
         let before = store.metrics();
         assert_eq!(store.get_bytes(&key("a"), &BlobName::DATA).await.unwrap().unwrap(), "v");
         assert!(store.get_entry(&key("a"), GetOptions::default()).await.unwrap().is_some());
@@ -36,7 +33,7 @@ async fn a_failing_fast_tier_is_passed_over_and_counted() {
 async fn a_failing_slow_tier_does_not_hide_a_hit_and_turns_the_rest_into_misses() {
     let Stack { slow, store, .. } = stack();
     store.put_bytes(&key("a"), "v".into()).await.unwrap();
-    slow.fail(ErrorKind::Unavailable);
+    fail(&slow, ErrorKind::Unavailable);
     assert!(store.get_bytes(&key("a"), &BlobName::DATA).await.unwrap().is_some());
     assert!(store.get_bytes(&key("absent"), &BlobName::DATA).await.unwrap().is_none());
     assert_eq!(store.metrics().degraded, 1);
@@ -49,7 +46,7 @@ async fn a_failing_slow_tier_does_not_hide_a_hit_and_turns_the_rest_into_misses(
 #[tokio::test]
 async fn damage_that_no_tier_can_heal_is_a_miss_for_the_handle_unless_asked() {
     let Stack { slow, store, .. } = stack();
-    slow.fail(ErrorKind::Corrupt);
+    fail(&slow, ErrorKind::Corrupt);
     let cache = cache_core::Cache::new(Arc::new(store));
     assert_eq!(cache.get(key("a").digest).await.unwrap(), None);
     assert_eq!((cache.metrics().corrupt, cache.metrics().misses), (1, 1));
@@ -60,8 +57,8 @@ async fn damage_that_no_tier_can_heal_is_a_miss_for_the_handle_unless_asked() {
 #[tokio::test]
 async fn a_stack_of_which_no_tier_can_answer_says_so() {
     let Stack { fast, slow, store } = stack();
-    fast.fail(ErrorKind::Denied);
-    slow.fail(ErrorKind::Unavailable);
+    fail(&fast, ErrorKind::Denied);
+    fail(&slow, ErrorKind::Unavailable);
     let error = store.get(&key("a"), &BlobName::DATA, GetOptions::default()).await.unwrap_err();
     assert_eq!((error.kind(), error.store()), (ErrorKind::Denied, "layered/fast"));
     assert_eq!(store.contains(&key("a")).await.unwrap_err().kind(), ErrorKind::Denied);
@@ -71,7 +68,7 @@ async fn a_stack_of_which_no_tier_can_answer_says_so() {
 async fn a_listing_that_lacks_a_tier_fails_rather_than_lies() {
     let Stack { slow, store, .. } = stack();
     store.put_bytes(&key("a"), "v".into()).await.unwrap();
-    slow.fail(ErrorKind::Unavailable);
+    fail(&slow, ErrorKind::Unavailable);
     let listed: Result<Vec<_>, _> = store.list(ListOptions::default()).try_collect().await;
     assert_eq!(listed.unwrap_err().kind(), ErrorKind::Unavailable);
     let short = key("a").digest.prefix(8).into();
@@ -91,17 +88,17 @@ async fn a_callers_mistake_is_not_taken_for_a_sick_tier() {
 async fn a_flush_fails_if_one_tier_does_and_still_flushes_the_others() {
     let dir = tempfile::tempdir().unwrap();
     let disk = DiskStore::open(DiskOptions::new(dir.path())).await.unwrap();
-    let fast = Faulty::new(MemoryOptions::unlimited());
+    let fast = Flaky::new(unlimited());
     let store = LayeredStore::builder()
-        .tier("fast", fast.clone())
+        .tier("fast", Arc::new(fast.clone()))
         .tier("disk", Arc::new(disk.clone()))
         .build()
         .unwrap();
     store.put_bytes(&key("a"), "v".into()).await.unwrap();
-    fast.fail(ErrorKind::Unavailable);
+    fast.arm(When::Every(1));
     assert_eq!(store.flush().await.unwrap_err().store(), "layered/fast");
     assert_eq!(disk.metrics().flushes, 1);
-    fast.fail(None);
+    fast.arm(When::Never);
     let report = store.flush().await.unwrap();
     let durable: Vec<_> = report.tiers.iter().map(|(name, tier)| (&**name, tier.durable)).collect();
     assert!(report.durable);
@@ -110,14 +107,10 @@ async fn a_flush_fails_if_one_tier_does_and_still_flushes_the_others() {
 
 #[tokio::test]
 async fn damage_on_disk_is_healed_from_the_slower_tier() {
-    let dir = tempfile::tempdir().unwrap();
-    let disk = DiskStore::open(DiskOptions::new(dir.path())).await.unwrap();
-    let slow = Faulty::new(MemoryOptions::unlimited());
-    let store = LayeredStore::builder()
-        .tier("disk", Arc::new(disk.clone()))
-        .tier("slow", slow.clone())
-        .build()
-        .unwrap();
+    let (dir, slower) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let open = async |dir: &tempfile::TempDir| DiskStore::open(DiskOptions::new(dir.path())).await.unwrap();
+    let disk = open(&dir).await;
+    let store = layered(disk.clone(), open(&slower).await);
     store.put_bytes(&key("a"), "precious".into()).await.unwrap();
     let digits = key("a").digest.to_string();
     let path = dir.path().join(digits.get(..2).unwrap()).join(&digits).join("~data");
@@ -129,12 +122,10 @@ async fn damage_on_disk_is_healed_from_the_slower_tier() {
 
 #[tokio::test(start_paused = true)]
 async fn a_hung_tier_behind_a_deadline_costs_that_long_and_no_error() {
-    let slow = Faulty::new(MemoryOptions::unlimited());
+    let slow = Hanging::new(unlimited());
     slow.put_bytes(&key("a"), "v".into()).await.unwrap();
-    _ = slow.hold_reads();
-    let fast = Faulty::new(MemoryOptions::unlimited());
-    let patient = Deadline::new(slow.clone(), Duration::from_secs(2));
-    let store = LayeredStore::builder().tier("fast", fast).tier("slow", Arc::new(patient)).build().unwrap();
+    slow.hang();
+    let store = layered(unlimited(), Deadline::new(slow, Duration::from_secs(2)));
     let begun = tokio::time::Instant::now();
     assert!(store.get_bytes(&key("a"), &BlobName::DATA).await.unwrap().is_none());
     assert_eq!(begun.elapsed(), Duration::from_secs(2));

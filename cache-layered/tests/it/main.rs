@@ -3,6 +3,5 @@
 
 mod conformance;
 mod degraded;
-mod faulty;
 mod tiers;
 mod writes;

@@ -3,27 +3,46 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use cache_conformance::fault::{Flaky, Full, When};
 use cache_core::{
     BlobName, ByteRange, Digest, Error, ErrorKind, GetOptions, Key, KeyManagement, KeyRef, Namespace,
     PutEntry, PutOptions, Store, StoreExt,
 };
 use cache_disk::{DiskOptions, DiskStore};
 use cache_layered::LayeredStore;
-use cache_memory::MemoryOptions;
+use cache_memory::{MemoryOptions, MemoryStore};
 
-use crate::faulty::Faulty;
+/// A memory store that fails as a test asks it to.
+pub(crate) type Tier = Flaky<Full<MemoryStore>>;
 
 pub(crate) struct Stack {
-    pub(crate) fast: Arc<Faulty>,
-    pub(crate) slow: Arc<Faulty>,
+    pub(crate) fast: Tier,
+    pub(crate) slow: Tier,
     pub(crate) store: LayeredStore,
 }
 
+pub(crate) fn memory(options: MemoryOptions) -> MemoryStore {
+    MemoryStore::open(options).unwrap()
+}
+
+pub(crate) fn unlimited() -> MemoryStore {
+    memory(MemoryOptions::unlimited())
+}
+
+/// Every call of the tier fails like this from now on.
+pub(crate) fn fail(tier: &Tier, kind: ErrorKind) {
+    tier.set_kind(kind);
+    tier.arm(When::Every(1));
+}
+
+pub(crate) fn layered(fast: impl Store, slow: impl Store) -> LayeredStore {
+    LayeredStore::builder().tier("fast", Arc::new(fast)).tier("slow", Arc::new(slow)).build().unwrap()
+}
+
 pub(crate) fn stack_with(fast: MemoryOptions, slow: MemoryOptions) -> Stack {
-    let (fast, slow) = (Faulty::new(fast), Faulty::new(slow));
-    let store =
-        LayeredStore::builder().tier("fast", fast.clone()).tier("slow", slow.clone()).build().unwrap();
-    Stack { fast, slow, store }
+    let tier = |options| Flaky::new(Full::new(memory(options)));
+    let (fast, slow) = (tier(fast), tier(slow));
+    Stack { store: layered(fast.clone(), slow.clone()), fast, slow }
 }
 
 pub(crate) fn stack() -> Stack {
@@ -42,10 +61,10 @@ async fn get(store: &LayeredStore, key: &Key) -> Result<Option<Bytes>, ErrorKind
 async fn a_hit_in_the_fast_tier_never_asks_the_slow_one() {
     let Stack { slow, store, .. } = stack();
     store.put_bytes(&key("a"), "v".into()).await.unwrap();
-    slow.asked();
+    let before = slow.calls();
     assert!(get(&store, &key("a")).await.unwrap().is_some());
     assert!(store.contains(&key("a")).await.unwrap());
-    assert_eq!(slow.asked(), 0);
+    assert_eq!(slow.calls(), before);
 }
 
 #[tokio::test]
@@ -57,9 +76,9 @@ async fn a_hit_in_the_slow_tier_is_promoted_whole_and_keeps_its_time() {
     assert_eq!(get(&store, &key("a")).await.unwrap().unwrap(), "out");
     let promoted = fast.meta(&key("a")).await.unwrap().unwrap();
     assert_eq!((promoted.blobs.len(), promoted.created), (2, Some(made)));
-    slow.asked();
+    let before = slow.calls();
     assert_eq!(get(&store, &key("a")).await.unwrap().unwrap(), "out");
-    assert_eq!((slow.asked(), store.metrics().promotions), (0, 1));
+    assert_eq!((slow.calls(), store.metrics().promotions), (before, 1));
 }
 
 #[tokio::test]
@@ -127,9 +146,8 @@ async fn a_large_entry_on_disk_is_streamed_into_memory_and_answered_from_there()
     let disk = DiskStore::open(DiskOptions::new(dir.path())).await.unwrap();
     let large = Bytes::from(vec![7; 20_000_000]);
     disk.put_bytes(&key("a"), large.clone()).await.unwrap();
-    let fast = Faulty::new(MemoryOptions::unlimited());
-    let store =
-        LayeredStore::builder().tier("memory", fast.clone()).tier("disk", Arc::new(disk)).build().unwrap();
+    let fast = unlimited();
+    let store = layered(fast.clone(), disk);
     let blob = store.get(&key("a"), &BlobName::DATA, GetOptions::default()).await.unwrap().unwrap();
     assert_eq!(blob.collect(u64::MAX).await.unwrap(), large);
     assert!(fast.contains(&key("a")).await.unwrap());
@@ -167,7 +185,7 @@ async fn a_listed_entry_names_every_tier_that_holds_it() {
 
 #[test]
 fn tiers_without_a_name_or_twice_the_same_are_refused() {
-    let tier = || Faulty::new(MemoryOptions::unlimited());
+    let tier = || Arc::new(unlimited());
     let refused = [
         LayeredStore::builder(),
         LayeredStore::builder().tier("", tier()),
@@ -187,4 +205,20 @@ async fn a_removal_is_counted_by_the_stack_and_by_each_tier() {
     let metrics = store.metrics();
     let tiers: Vec<_> = metrics.tiers.iter().map(|(_, tier)| tier.removals).collect();
     assert_eq!((metrics.removals, tiers), (1, vec![1, 1]));
+}
+
+/// Merges go to the slowest tier that has the entry: if that is memory, they end with the process.
+#[tokio::test]
+async fn slowest_tier_outlives_the_process_if_any_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Store> = Arc::new(DiskStore::open(DiskOptions::new(dir.path())).await.unwrap());
+    let memory: Arc<dyn Store> = Arc::new(unlimited());
+    let stack = |fast: &Arc<dyn Store>, slow: &Arc<dyn Store>| {
+        LayeredStore::builder().tier("fast", fast.clone()).tier("slow", slow.clone()).build()
+    };
+    let powers = stack(&memory, &disk).unwrap().info().powers;
+    assert_eq!((powers.durable, powers.shared, powers.cross_process_merge), (true, true, true));
+    let refused = stack(&disk, &memory).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Invalid);
+    assert!(refused.to_string().contains("fastest first"), "{refused}");
 }

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use cache_conformance::fault::{Call, Hanging, Slow};
 use cache_core::{
     BlobName, Cache, Digest, ErrorKind, GetOptions, Key, KeyManagement, Namespace, PutEntry, PutMode,
     PutOptions, PutStatus, Refusal, Store, StoreExt,
@@ -10,7 +11,7 @@ use cache_core::{
 use cache_memory::MemoryOptions;
 use futures::{StreamExt, stream};
 
-use crate::tiers::{Stack, key, stack, stack_with};
+use crate::tiers::{Stack, Tier, fail, key, layered, stack, stack_with, unlimited};
 
 fn name(name: &str) -> BlobName {
     BlobName::new(name).unwrap()
@@ -29,7 +30,7 @@ async fn a_put_reaches_every_tier_and_says_so() {
 async fn a_put_that_one_tier_fails_is_an_error_and_not_counted() {
     let Stack { fast, slow, store } = stack();
     store.put_bytes(&key("a"), "old".into()).await.unwrap();
-    slow.fail_puts();
+    slow.inner().set_room(0);
     let error = store.put_bytes(&key("a"), "new".into()).await.unwrap_err();
     assert_eq!((error.kind(), error.store()), (ErrorKind::NoSpace, "layered/slow"));
     assert!(!fast.contains(&key("a")).await.unwrap(), "the fast tier must not show what the slow one lacks");
@@ -111,23 +112,25 @@ async fn a_merge_finds_the_entry_where_only_the_fast_tier_has_it() {
 async fn an_eviction_takes_the_entry_from_every_tier_also_after_a_failure() {
     let Stack { fast, slow, store } = stack();
     store.put_bytes(&key("a"), "v".into()).await.unwrap();
-    fast.fail(ErrorKind::Unavailable);
+    fail(&fast, ErrorKind::Unavailable);
     assert_eq!(store.evict(&key("a")).await.unwrap_err().store(), "layered/fast");
     assert!(!slow.contains(&key("a")).await.unwrap());
 }
 
 #[tokio::test]
 async fn a_promotion_does_not_bring_back_what_was_evicted_meanwhile() {
-    let Stack { fast, slow, store } = stack();
+    let fast = unlimited();
+    let slow = Hanging::new(unlimited()).with_only(&[Call::GetEntry]).with_held_replies();
+    let store = layered(fast.clone(), slow.clone());
     slow.put_bytes(&key("a"), "v".into()).await.unwrap();
-    let held = slow.hold_reads();
+    slow.hang();
     let reader = {
         let store = store.clone();
         tokio::task::JoinSet::from_iter([async move { store.get_bytes(&key("a"), &BlobName::DATA).await }])
     };
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    tokio::time::timeout(Duration::from_secs(5), slow.until_waiting(1)).await.expect("a read that hangs");
     store.evict(&key("a")).await.unwrap();
-    held.notify_one();
+    slow.release();
     let read = reader.join_all().await.pop().unwrap().unwrap();
     assert_eq!(read.unwrap(), "v", "the read began before the eviction");
     assert!(!fast.contains(&key("a")).await.unwrap() && !slow.contains(&key("a")).await.unwrap());
@@ -142,9 +145,7 @@ async fn concurrent_puts_of_a_key_leave_the_same_value_in_every_tier() {
             async move { store.put_bytes(&key("a"), vec![round, n].into()).await.unwrap() }
         });
         tokio::task::JoinSet::from_iter(puts).join_all().await;
-        let of = |tier: Arc<crate::faulty::Faulty>| async move {
-            tier.get_bytes(&key("a"), &BlobName::DATA).await.unwrap()
-        };
+        let of = |tier: Tier| async move { tier.get_bytes(&key("a"), &BlobName::DATA).await.unwrap() };
         assert_eq!(of(fast.clone()).await, of(slow.clone()).await);
     }
 }
@@ -154,7 +155,7 @@ async fn a_failing_fast_tier_leaves_the_older_value_of_the_slow_one() {
     let Stack { fast, slow, store } = stack();
     store.put_bytes(&key("a"), "old".into()).await.unwrap();
     fast.evict(&key("a")).await.unwrap();
-    fast.fail_puts();
+    fast.inner().set_room(0);
     assert_eq!(store.put_bytes(&key("a"), "new".into()).await.unwrap_err().store(), "layered/fast");
     let streamed =
         PutEntry::default().with_stream(BlobName::DATA, None, stream::iter([Ok("new".into())]).boxed());
@@ -167,7 +168,7 @@ async fn a_failing_fast_tier_leaves_the_older_value_of_the_slow_one() {
 async fn a_streamed_put_that_the_slow_tier_fails_is_taken_back_from_the_fast_one() {
     let Stack { fast, slow, store } = stack();
     store.put_bytes(&key("a"), "old".into()).await.unwrap();
-    slow.fail_puts();
+    slow.inner().set_room(0);
     let streamed =
         PutEntry::default().with_stream(BlobName::DATA, None, stream::iter([Ok("new".into())]).boxed());
     let failed = store.put(&key("a"), streamed, PutOptions::default()).await.unwrap_err();
@@ -179,9 +180,10 @@ async fn a_streamed_put_that_the_slow_tier_fails_is_taken_back_from_the_fast_one
 #[tokio::test]
 async fn a_put_that_is_dropped_midway_reaches_every_tier_or_none() {
     for millis in [0, 1, 2, 4, 8] {
-        let Stack { fast, slow, store } = stack();
+        let (fast, slow) = (unlimited(), Slow::new(unlimited()).with_only(&[Call::Put]));
+        let store = layered(fast.clone(), slow.clone());
         store.put_bytes(&key("a"), "old".into()).await.unwrap();
-        slow.slow_puts(Duration::from_millis(3));
+        slow.set_delay(Duration::from_millis(3));
         let a = key("a");
         let put = store.put_bytes(&a, "new".into());
         _ = tokio::time::timeout(Duration::from_millis(millis), put).await;

@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+use cache_core::Digest;
+
 use super::*;
 use crate::Policy;
 

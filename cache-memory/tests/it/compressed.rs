@@ -3,9 +3,8 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use cache_conformance::{Factory, Setup};
+use cache_conformance::{Decorated, Reference, Setup};
 use cache_core::{
     BlobName, ByteRange, Checksum, Compressed, Digest, ErrorKind, GetOptions, Key, KeyManagement,
     ListOptions, Metered, Namespace, PutEntry, PutMode, PutOptions, Result, Store, StoreExt, Verified,
@@ -16,17 +15,13 @@ use proptest::prelude::*;
 
 use crate::piecemeal::Piecemeal;
 
-struct Squeezed;
-
-#[async_trait]
-impl Factory for Squeezed {
-    async fn open(&self, setup: &Setup) -> Result<Arc<dyn Store>> {
-        Ok(Arc::new(Compressed::new(open(setup)?)))
-    }
-}
-
 mod suite {
-    cache_conformance::suite! { super::Squeezed }
+    use super::*;
+
+    cache_conformance::suite! {
+        Decorated::new(Reference::default(), |store| Ok(Arc::new(Compressed::new(store)))),
+        handles: [damage, failures, crash]
+    }
 }
 
 fn open(setup: &Setup) -> Result<MemoryStore> {

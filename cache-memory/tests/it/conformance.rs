@@ -1,8 +1,8 @@
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use cache_conformance::{Factory, Setup};
-use cache_core::{Deadline, Result, Store};
+use cache_core::{Result, Store};
 use cache_memory::{MemoryOptions, MemoryStore, Policy};
 
 fn options(setup: &Setup) -> MemoryOptions {
@@ -31,15 +31,6 @@ impl Factory for FrequencyAware {
     }
 }
 
-struct Decorated;
-
-#[async_trait]
-impl Factory for Decorated {
-    async fn open(&self, setup: &Setup) -> Result<Arc<dyn Store>> {
-        Ok(Arc::new(Deadline::new(open(setup)?, Duration::from_secs(30))))
-    }
-}
-
 struct Pointers;
 
 #[async_trait]
@@ -51,10 +42,6 @@ impl Factory for Pointers {
 
 mod bare {
     cache_conformance::suite! { super::Bare }
-}
-
-mod behind_a_deadline {
-    cache_conformance::suite! { super::Decorated }
 }
 
 mod behind_pointers {

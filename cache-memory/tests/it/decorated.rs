@@ -1,19 +1,17 @@
-//! The suite over the decorators of the core, around the memory store.
+//! The suite over the decorators of the core.
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_conformance::{Factory, Setup};
+use cache_conformance::{
+    Decorated, Reference, Setup,
+    fault::{Call, Flaky, When},
+};
 use cache_core::{
-    Blob, BlobName, CleanPolicy, CleanReport, CloseReport, Digest, EntryMeta, EntryRead, Error, ErrorKind,
-    FlushReport, GetOptions, Key, KeyManagement, ListOptions, Metered, Metrics, Namespace, PutBlob, PutEntry,
+    Blob, BlobName, CleanPolicy, CleanReport, CloseReport, Deadline, Digest, EntryMeta, EntryRead, ErrorKind,
+    FlushReport, GetOptions, Key, KeyManagement, ListOptions, Metered, Metrics, Namespace, PutEntry,
     PutOptions, PutOutcome, ReadOnly, Result, RetryOptions, Retrying, Store, StoreExt, StoreInfo, Usage,
     Verified,
 };
@@ -26,53 +24,41 @@ fn open(setup: &Setup) -> Result<MemoryStore> {
     MemoryStore::open(options)
 }
 
-/// Opens a memory store with something around it.
-struct Around(fn(MemoryStore) -> Arc<dyn Store>);
-
-#[async_trait]
-impl Factory for Around {
-    async fn open(&self, setup: &Setup) -> Result<Arc<dyn Store>> {
-        Ok((self.0)(open(setup)?))
-    }
-}
-
-/// Opens a memory store that verifies content in a namespace which the suite does not use.
-struct Verifying;
-
-#[async_trait]
-impl Factory for Verifying {
-    async fn open(&self, setup: &Setup) -> Result<Arc<dyn Store>> {
-        Ok(Arc::new(Verified::new(open(setup)?, [Namespace::root().child("content-addressed")?])))
-    }
-}
-
 /// Enough that tasks which alternate by chance get through, and no pauses.
 fn patient() -> RetryOptions {
     RetryOptions::default().with_attempts(1000).with_first_delay(Duration::ZERO)
 }
 
-mod metered {
-    use super::*;
-    cache_conformance::suite! { Around(|store| Arc::new(Metered::new(store))) }
+/// Writes the suite over a decorator of a store that can be damaged, made to fail, and killed.
+macro_rules! suite_over {
+    ($($name:ident: $around:expr,)*) => {
+        $(mod $name {
+            use super::*;
+
+            cache_conformance::suite! {
+                Decorated::new(Reference::default(), |store| Ok(Arc::new($around(store)))),
+                handles: [damage, failures, crash]
+            }
+        })*
+    };
 }
 
-mod read_only_beside_a_writer {
-    use super::*;
-    cache_conformance::suite! { Around(|store| Arc::new(Split::new(store))) }
+suite_over! {
+    deadline: |store| Deadline::new(store, Duration::from_secs(30)),
+    metered: Metered::new,
+    read_only_beside_a_writer: Split::new,
+    retrying: |store| Retrying::new(store, RetryOptions::default()),
+    // What fails every other time, if it may be repeated.
+    retrying_a_flaky_store: |store| {
+        let flaky = Flaky::new(store).with_only(Call::REPEATABLE).with_faults(When::Every(2));
+        Retrying::new(flaky, patient())
+    },
+    // Of a namespace which the suite does not use.
+    verified: |store| Verified::new(store, [namespace("content-addressed")]),
 }
 
-mod retrying {
-    use super::*;
-    cache_conformance::suite! { Around(|store| Arc::new(Retrying::new(store, RetryOptions::default()))) }
-}
-
-mod retrying_a_flaky_store {
-    use super::*;
-    cache_conformance::suite! { Around(|store| Arc::new(Retrying::new(Flaky::new(store), patient()))) }
-}
-
-mod verified {
-    cache_conformance::suite! { super::Verifying }
+fn namespace(path: &str) -> Namespace {
+    path.parse().unwrap()
 }
 
 #[tokio::test]
@@ -99,25 +85,15 @@ async fn verified_stream_of_other_content_is_neither_stored_nor_read() {
     assert!(!inner.contains(&key).await.unwrap());
 }
 
-/// The flaky store is one: without retries its second call fails.
-#[tokio::test]
-async fn flaky_store_without_retries_fails_every_other_call() {
-    let store = Flaky::new(open(&Setup::default()).unwrap());
-    let key = Key::from(Digest::of("k"));
-    assert_eq!(store.contains(&key).await.unwrap_err().kind(), ErrorKind::Unavailable);
-    assert!(!store.contains(&key).await.unwrap());
-    assert_eq!(store.meta(&key).await.unwrap_err().kind(), ErrorKind::Unavailable);
-}
-
 /// Reads through [`ReadOnly`] what is written beside it.
 #[derive(Debug)]
 struct Split {
-    reader: ReadOnly<MemoryStore>,
-    writer: MemoryStore,
+    reader: ReadOnly<Arc<dyn Store>>,
+    writer: Arc<dyn Store>,
 }
 
 impl Split {
-    fn new(writer: MemoryStore) -> Self {
+    fn new(writer: Arc<dyn Store>) -> Self {
         Self { reader: ReadOnly::new(writer.clone()), writer }
     }
 }
@@ -182,99 +158,5 @@ impl Store for Split {
 
     async fn close(&self, deadline: Option<Duration>) -> Result<CloseReport> {
         self.reader.close(deadline).await
-    }
-}
-
-/// Fails every other call that may be repeated, before anything is touched.
-#[derive(Debug)]
-struct Flaky {
-    inner: MemoryStore,
-    fails: Arc<AtomicBool>,
-}
-
-impl Flaky {
-    fn new(inner: MemoryStore) -> Self {
-        Self { inner, fails: Arc::new(AtomicBool::new(true)) }
-    }
-
-    fn falter(&self) -> Result<()> {
-        if self.fails.fetch_not(Ordering::Relaxed) {
-            return Err(Error::new(ErrorKind::Unavailable, "flaky", "call"));
-        }
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl KeyManagement for Flaky {
-    async fn contains(&self, key: &Key) -> Result<bool> {
-        self.falter()?;
-        self.inner.contains(key).await
-    }
-
-    async fn evict(&self, key: &Key) -> Result<()> {
-        self.falter()?;
-        self.inner.evict(key).await
-    }
-
-    fn list(&self, options: ListOptions) -> BoxStream<'static, Result<EntryMeta>> {
-        match self.falter() {
-            Ok(()) => self.inner.list(options),
-            Err(error) => stream::iter([Err(error)]).boxed(),
-        }
-    }
-}
-
-#[async_trait]
-impl Store for Flaky {
-    fn info(&self) -> StoreInfo {
-        self.inner.info()
-    }
-
-    fn metrics(&self) -> Metrics {
-        self.inner.metrics()
-    }
-
-    fn get_now(&self, key: &Key, blob: &BlobName) -> Option<Bytes> {
-        self.inner.get_now(key, blob)
-    }
-
-    async fn get(&self, key: &Key, blob: &BlobName, options: GetOptions) -> Result<Option<Blob>> {
-        self.falter()?;
-        self.inner.get(key, blob, options).await
-    }
-
-    async fn get_entry(&self, key: &Key, options: GetOptions) -> Result<Option<EntryRead>> {
-        self.falter()?;
-        self.inner.get_entry(key, options).await
-    }
-
-    async fn put(&self, key: &Key, entry: PutEntry, options: PutOptions) -> Result<PutOutcome> {
-        if entry.blobs().iter().all(|(_, blob)| matches!(blob, PutBlob::Bytes(_))) {
-            self.falter()?;
-        }
-        self.inner.put(key, entry, options).await
-    }
-
-    async fn meta(&self, key: &Key) -> Result<Option<EntryMeta>> {
-        self.falter()?;
-        self.inner.meta(key).await
-    }
-
-    async fn usage(&self, scope: &Namespace) -> Result<Usage> {
-        self.falter()?;
-        self.inner.usage(scope).await
-    }
-
-    async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
-        self.inner.clean(scope, policy).await
-    }
-
-    async fn flush(&self) -> Result<FlushReport> {
-        self.inner.flush().await
-    }
-
-    async fn close(&self, deadline: Option<Duration>) -> Result<CloseReport> {
-        self.inner.close(deadline).await
     }
 }

@@ -1,82 +1,53 @@
-//! The suite over a memory store with the hooks that are shipped around every operation.
+//! The suite over a store with the hooks that are shipped around every operation.
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use cache_conformance::{Factory, Setup};
+use cache_conformance::{Decorated, Reference};
 use cache_core::{Hooked, Limited, OperationHook, PerKeyLock, Result, Serialized, Store, Traced};
-use cache_memory::{MemoryOptions, MemoryStore};
 
-/// Opens a memory store inside of these hooks, the first of them outermost.
-struct Inside(fn() -> Result<Vec<Arc<dyn OperationHook>>>);
-
-#[async_trait]
-impl Factory for Inside {
-    async fn open(&self, setup: &Setup) -> Result<Arc<dyn Store>> {
-        let options = MemoryOptions::unlimited()
-            .with_max_bytes(setup.max_bytes)
-            .with_max_blob_bytes(setup.max_blob_bytes);
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::open(options)?);
+/// Opens stores inside of these hooks, the first of them outermost.
+fn inside(hooks: fn() -> Result<Vec<Arc<dyn OperationHook>>>) -> Decorated<Reference> {
+    Decorated::new(Reference::default(), move |store| {
         let within = |store, hook| Arc::new(Hooked::new(store, hook)) as Arc<dyn Store>;
-        Ok((self.0)()?.into_iter().rev().fold(store, within))
-    }
+        Ok(hooks()?.into_iter().rev().fold(store, within))
+    })
 }
 
-/// Opens a memory store with all hooks on one decorator.
-struct InsideAll;
-
-#[async_trait]
-impl Factory for InsideAll {
-    async fn open(&self, setup: &Setup) -> Result<Arc<dyn Store>> {
-        let options = MemoryOptions::unlimited()
-            .with_max_bytes(setup.max_bytes)
-            .with_max_blob_bytes(setup.max_blob_bytes);
-        let store = Hooked::new(MemoryStore::open(options)?, Arc::new(Traced::default()));
+/// Opens stores with all hooks on one decorator.
+fn inside_all() -> Decorated<Reference> {
+    Decorated::new(Reference::default(), |store| {
+        let store = Hooked::new(store, Arc::new(Traced::default()));
         let store = store.with_hook(Arc::new(Limited::new(2)?));
         Ok(Arc::new(
             store.with_hook(Arc::new(Serialized::default())).with_hook(Arc::new(PerKeyLock::default())),
         ))
-    }
+    })
 }
 
-mod all_on_one_decorator {
-    cache_conformance::suite! { super::InsideAll }
+/// Writes the suite over stores that can be damaged, made to fail, and killed.
+macro_rules! suite_over {
+    ($($name:ident: $stores:expr,)*) => {
+        $(mod $name {
+            use super::*;
+            cache_conformance::suite! { $stores, handles: [damage, failures, crash] }
+        })*
+    };
 }
 
-mod all_one_around_the_other {
-    use super::*;
-    cache_conformance::suite! { Inside(|| Ok(vec![
+suite_over! {
+    all_on_one_decorator: inside_all(),
+    all_one_around_the_other: inside(|| Ok(vec![
         Arc::new(Traced::default()),
         Arc::new(Limited::new(2)?),
         Arc::new(Serialized::default()),
         Arc::new(PerKeyLock::default()),
-    ])) }
-}
-
-mod limited {
-    use super::*;
-    cache_conformance::suite! { Inside(|| Ok(vec![Arc::new(Limited::new(1)?)])) }
-}
-
-mod per_key_lock {
-    use super::*;
-    cache_conformance::suite! { Inside(|| Ok(vec![Arc::new(PerKeyLock::default())])) }
-}
-
-mod serialized {
-    use super::*;
-    cache_conformance::suite! { Inside(|| Ok(vec![Arc::new(Serialized::default())])) }
-}
-
-mod the_same_lock_twice {
-    use super::*;
-    cache_conformance::suite! { Inside(|| {
+    ])),
+    limited: inside(|| Ok(vec![Arc::new(Limited::new(1)?)])),
+    per_key_lock: inside(|| Ok(vec![Arc::new(PerKeyLock::default())])),
+    serialized: inside(|| Ok(vec![Arc::new(Serialized::default())])),
+    the_same_lock_twice: inside(|| {
         let lock: Arc<dyn OperationHook> = Arc::new(PerKeyLock::default());
         Ok(vec![Arc::clone(&lock), lock])
-    }) }
-}
-
-mod traced {
-    use super::*;
-    cache_conformance::suite! { Inside(|| Ok(vec![Arc::new(Traced::default())])) }
+    }),
+    traced: inside(|| Ok(vec![Arc::new(Traced::default())])),
 }

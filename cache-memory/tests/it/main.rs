@@ -3,6 +3,7 @@
 mod compressed;
 mod conformance;
 mod decorated;
+mod durable;
 mod hooked;
 mod piecemeal;
 mod policy;

@@ -187,6 +187,7 @@ async fn faults_are_refused_by_place_and_nothing_is_opened() {
         (faulty(|tier| tier.max_entries = Some(Limit::Max(0))), "max_entries must be at least 1"),
         (faulty(|tier| tier.kind = "disk".into()), "tier 2 (disk): disk takes an absolute path"),
         (Config::new([fresh.clone(), fresh.clone()]), "tier \"disk-2\" is another tier's store"),
+        (faulty(|_| {}), "tier 2 (memory): the slowest tier \"memory\" ends with the process"),
         (Config::default(), "the configuration has no tiers"),
     ] {
         refused(cache::open_config(&config).await, why);

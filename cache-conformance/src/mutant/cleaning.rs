@@ -1,0 +1,137 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use cache_core::{
+    CleanPolicy, CleanReport, Clock, Key, KeyManagement, ListOptions, Namespace, PutEntry, PutOptions,
+    PutOutcome, Result, Store, SystemClock, Usage,
+};
+use futures::TryStreamExt;
+
+use super::{
+    Mutant,
+    twist::{Twist, twist, twisted},
+};
+use crate::{Reference, ReferenceStore};
+
+pub(super) static MUTANTS: &[Mutant] = &[
+    Mutant {
+        id: "cleans_by_age_only",
+        fault: "`clean` ignores the size it was given.",
+        killed_by: &["clean_by_size_takes_the_least_recent", "clean_by_both_takes_either"],
+        fresh: Reference::default,
+        open: |reference, setup| twisted(CleansByAgeOnly(reference.store(setup)?)),
+    },
+    Mutant {
+        id: "cleans_by_the_oldest_blob",
+        fault: "An entry is as old as its oldest blob.",
+        killed_by: &["clean_by_age_goes_by_the_newest_blob"],
+        fresh: Reference::default,
+        open: |reference, setup| twisted(CleansByTheOldestBlob(reference.store(setup)?)),
+    },
+    Mutant {
+        id: "usage_is_stale_after_overwrites",
+        fault: "Usage goes on counting what was overwritten.",
+        killed_by: &["usage_is_true", "replace_leaves_exactly_the_new_blobs"],
+        fresh: Reference::default,
+        open: |reference, setup| {
+            twisted(UsageIsStaleAfterOverwrites(reference.store(setup)?, AtomicU64::new(0)))
+        },
+    },
+    Mutant {
+        id: "cleans_the_parent",
+        fault: "`clean` of a namespace cleans everything.",
+        killed_by: &["clean_stays_in_its_scope", "clean_covers_namespaces_below"],
+        fresh: Reference::default,
+        open: |reference, setup| twisted(CleansTheParent(reference.store(setup)?)),
+    },
+    Mutant {
+        id: "cleans_without_being_asked",
+        fault: "A clean without a constraint removes everything.",
+        killed_by: &["clean_without_constraint_removes_nothing"],
+        fresh: Reference::default,
+        open: |reference, setup| twisted(CleansWithoutBeingAsked(reference.store(setup)?)),
+    },
+    Mutant {
+        id: "forgets_what_it_kept",
+        fault: "A clean does not report what it keeps.",
+        killed_by: &["clean_report_is_true", "clean_without_constraint_removes_nothing"],
+        fresh: Reference::default,
+        open: |reference, setup| twisted(ForgetsWhatItKept(reference.store(setup)?)),
+    },
+];
+
+#[derive(Debug)]
+struct CleansByAgeOnly(ReferenceStore);
+
+#[async_trait]
+impl Twist for CleansByAgeOnly {
+    fn inner(&self) -> &ReferenceStore {
+        &self.0
+    }
+
+    async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
+        let mut policy = *policy;
+        policy.max_bytes = None;
+        self.0.clean(scope, &policy).await
+    }
+}
+
+#[derive(Debug)]
+struct CleansTheParent(ReferenceStore);
+
+#[async_trait]
+impl Twist for CleansTheParent {
+    fn inner(&self) -> &ReferenceStore {
+        &self.0
+    }
+
+    async fn clean(&self, _scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
+        self.0.clean(&Namespace::root(), policy).await
+    }
+}
+
+twist! { CleansWithoutBeingAsked {
+    async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
+        let all = CleanPolicy::default().with_max_bytes(0);
+        self.0.clean(scope, if *policy == CleanPolicy::default() { &all } else { policy }).await
+    }
+} }
+
+twist! { ForgetsWhatItKept {
+    async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
+        let mut report = self.0.clean(scope, policy).await?;
+        (report.kept_entries, report.kept_bytes) = (0, 0);
+        Ok(report)
+    }
+} }
+
+twist! { CleansByTheOldestBlob {
+    async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
+        let mut entries: Vec<_> = self.0.list(ListOptions::below(scope)).try_collect().await?;
+        let mut report = CleanReport::default();
+        for entry in &mut entries {
+            entry.modified = entry.created;
+            report.keep(entry.counted_bytes());
+        }
+        for victim in policy.victims(entries, SystemClock.now()) {
+            self.0.evict(&victim.key).await?;
+            report.evict(victim.counted_bytes());
+        }
+        Ok(report)
+    }
+} }
+
+twist! { UsageIsStaleAfterOverwrites(AtomicU64) {
+    async fn put(&self, key: &Key, entry: PutEntry, options: PutOptions) -> Result<PutOutcome> {
+        let before = self.0.meta(key).await?;
+        let outcome = self.0.put(key, entry, options).await?;
+        self.1.fetch_add(before.map_or(0, |meta| meta.counted_bytes()), Ordering::SeqCst);
+        Ok(outcome)
+    }
+
+    async fn usage(&self, scope: &Namespace) -> Result<Usage> {
+        let mut usage = self.0.usage(scope).await?;
+        usage.bytes += self.1.load(Ordering::SeqCst);
+        Ok(usage)
+    }
+} }

@@ -1,0 +1,26 @@
+//! Nothing is answered inline.
+
+use bytes::Bytes;
+use cache_core::{BlobName, Key};
+
+use super::*;
+use crate::{
+    ReferenceStore,
+    mutant::twist::{Twist, twist, twisted},
+};
+
+twist! { NoneInline {
+    fn get_now(&self, _key: &Key, _blob: &BlobName) -> Option<Bytes> {
+        None
+    }
+} }
+
+fn none_inline() -> Odd<()> {
+    Odd {
+        reference: Reference::volatile(),
+        given: (),
+        open: |reference, setup, ()| twisted(NoneInline(reference.store(setup)?)),
+    }
+}
+
+crate::suite! { none_inline() }
