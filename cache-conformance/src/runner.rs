@@ -2,6 +2,7 @@ use std::{
     collections::BTreeMap,
     num::NonZeroUsize,
     ops::ControlFlow,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -9,7 +10,7 @@ use std::{
     thread,
 };
 
-use crate::{CLAUSES, Clause, ClauseReport, Factory, Outcome, Report, RunOptions};
+use crate::{CLAUSES, Clause, ClauseReport, Factory, Outcome, Report, RunOptions, run::text_of};
 
 /// Runs clauses side by side and reports on all of them.
 ///
@@ -97,7 +98,10 @@ impl Runner {
             while !stopped.load(Ordering::SeqCst) {
                 let number = next.fetch_add(1, Ordering::SeqCst);
                 let Some(clause) = clauses.get(number) else { return };
-                let report = ClauseReport::new(clause, &clause.run_with(fresh(clause), self.options));
+                // What panics outside of the clause, such as a factory that is made, fails that clause alone.
+                let tried = AssertUnwindSafe(|| clause.run_with(fresh(clause), self.options));
+                let outcome = catch_unwind(tried).unwrap_or_else(|panic| Outcome::Failed(text_of(&*panic)));
+                let report = ClauseReport::new(clause, &outcome);
                 if done(&report).is_break() {
                     stopped.store(true, Ordering::SeqCst);
                 }

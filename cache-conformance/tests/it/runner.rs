@@ -110,6 +110,22 @@ fn clauses_that_a_stop_left_are_not_run() {
 }
 
 #[test]
+fn factory_that_cannot_be_made_fails_its_clause_and_no_other() {
+    let runner = Runner::default().only("keys").unwrap();
+    let fresh = |clause: &Clause| {
+        assert!(clause.id != "evict_is_idempotent", "no directory for this one");
+        Reference::default()
+    };
+    let report = runner.run("reference", fresh, |_| GO_ON);
+    let broken: Vec<_> = report.clauses.iter().filter(|clause| clause.outcome != Verdict::Passed).collect();
+    assert_eq!(broken.len(), 1, "{report}");
+    assert_eq!(
+        (broken[0].outcome, broken[0].detail.as_str()),
+        (Verdict::Failed, "no directory for this one")
+    );
+}
+
+#[test]
 fn as_many_clauses_run_at_once_as_there_are_jobs() {
     let under_way = Arc::new(Mutex::new((0, 0)));
     for jobs in [1, 3] {
