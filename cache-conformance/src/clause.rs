@@ -32,5 +32,6 @@ pub mod read;
 pub mod recency;
 pub mod short;
 pub mod sizes;
+pub mod spill;
 pub mod streams;
 pub mod write;

@@ -224,7 +224,21 @@ macro_rules! with_clauses {
             closing_one_store_leaves_the_others: "Closing one store leaves the others of the same place open.",
             budget_counts_what_others_put: "What others have put counts for the budget: it is kept when each has flushed.",
             blobs_stream_only_where_declared: "Where streaming is not declared, and below `stream_above`, blobs are in hand.",
-            nobody_declares_to_spill: "There is no way to hand on what is evicted, so that no store declares it.",
+            spills_only_where_declared: "A store that does not declare it hands on nothing: nothing is counted, and there is no way to.",
+        }
+        spill(spill) {
+            victims_are_handed_on_whole_and_once: "What has to go is handed to the sink, whole and as it was put, and once.",
+            victims_stay_readable_until_taken: "A victim is read as before until it was taken.",
+            nothing_is_handed_on_under_the_budget: "As long as everything fits, nothing is handed on.",
+            only_evictions_for_room_are_handed_on: "What callers remove, replace or are refused is not handed on, and neither is what is there at the close.",
+            slow_sinks_hold_up_puts_only: "A slow sink holds up the put that needs room, and no read, listing or removal, nor a put that needs none.",
+            dropped_puts_keep_their_victims: "A put that is dropped while it waits for the sink leaves its victims, and they can be handed on again.",
+            busy_victims_stay: "A victim that the sink has no hands for stays, another one goes; if none can, the put is refused.",
+            handovers_are_counted: "Victims that go are evictions, those that were taken spills, those that were lost are counted apart.",
+            what_replaces_a_victim_stays: "What is put over a victim while it is taken stays, and what is evicted meanwhile stays away.",
+            concurrent_puts_hand_on_each_victim_once: "Many puts at the same time hand on each victim once, and stay within the budget.",
+            without_a_sink_nothing_is_handed_on: "Without a sink, what has to go is gone, as from any store.",
+            peeking_is_no_read: "A peek is the whole entry, is no read, and keeps no entry alive.",
         }
         corruption(damage) {
             flipped_bytes_are_never_served: "Whichever byte is another, reads give the right bytes, a miss or `Corrupt`.",

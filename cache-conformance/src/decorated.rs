@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use cache_core::{Result, Store};
 
-use crate::{Crash, Damage, Factory, Failures, Heap, Setup};
+use crate::{Crash, Damage, Factory, Failures, Heap, Setup, Spill};
 
 type Wrap = dyn Fn(Arc<dyn Store>) -> Result<Arc<dyn Store>> + Send + Sync;
 
@@ -65,6 +65,11 @@ impl<F: Factory> Factory for Decorated<F> {
 
     fn crash(&self) -> Option<&dyn Crash> {
         self.inner.crash()
+    }
+
+    /// None: what a decorator makes of a source need not be one.
+    fn spill(&self) -> Option<&dyn Spill> {
+        None
     }
 
     fn heap(&self) -> Option<&dyn Heap> {

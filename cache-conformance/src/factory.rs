@@ -3,7 +3,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cache_core::{Result, Store};
 
-use crate::{Crash, Damage, Failures, Handle, Heap};
+use crate::{Crash, Damage, Failures, Handle, Heap, Spill};
 
 /// Opens the store that the suite is run over.
 ///
@@ -48,6 +48,11 @@ pub trait Factory: Send + Sync + 'static {
         None
     }
 
+    /// Opens the store as a source, for the group `spill`. Who declares the power `spills` has it.
+    fn spill(&self) -> Option<&dyn Spill> {
+        None
+    }
+
     /// Counts allocations, for the group `heap`.
     fn heap(&self) -> Option<&dyn Heap> {
         None
@@ -61,6 +66,7 @@ impl dyn Factory {
             Handle::Damage => self.damage().is_some(),
             Handle::Failures => self.failures().is_some(),
             Handle::Crash => self.crash().is_some(),
+            Handle::Spill => self.spill().is_some(),
             Handle::Heap => self.heap().is_some(),
         }
     }

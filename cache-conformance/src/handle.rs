@@ -1,6 +1,10 @@
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{Key, Result};
+use cache_core::{Key, Result, SpillSource};
+
+use crate::Setup;
 
 /// What some clauses need besides an open store: a way to reach behind it.
 ///
@@ -15,6 +19,8 @@ pub enum Handle {
     Failures,
     /// [`Crash`]: the store can be killed.
     Crash,
+    /// [`Spill`]: what the store evicts can be taken.
+    Spill,
     /// [`Heap`]: allocations are counted.
     Heap,
 }
@@ -27,6 +33,7 @@ impl Handle {
             Self::Damage => "needs a handle that damages stored bytes",
             Self::Failures => "needs a handle that makes what lies below the store fail",
             Self::Crash => "needs a handle that kills the store",
+            Self::Spill => "needs a handle that takes what the store evicts",
             Self::Heap => "needs a test binary of its own that counts allocations",
         }
     }
@@ -96,6 +103,21 @@ pub trait Crash: Send + Sync {
     ///
     /// The suite always awaits it to the end.
     async fn crash(&self) -> Result<()>;
+}
+
+/// Opens the store as one that hands on what it evicts.
+#[async_trait]
+pub trait Spill: Send + Sync {
+    /// As [`Factory::open`](crate::Factory::open), of the same place.
+    ///
+    /// # Errors
+    ///
+    /// What opening fails with; it fails the clause.
+    ///
+    /// # Cancel safety
+    ///
+    /// The suite always awaits it to the end.
+    async fn open(&self, setup: &Setup) -> Result<Arc<dyn SpillSource>>;
 }
 
 /// Tells how much memory the process holds, in a test binary that runs nothing else at the same time.

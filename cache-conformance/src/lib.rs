@@ -77,6 +77,7 @@ mod run;
 mod runner;
 mod sample;
 mod scoped;
+mod source;
 mod subject;
 mod suite;
 
@@ -85,7 +86,7 @@ pub use {
     decorated::Decorated,
     factory::{Factory, Setup},
     files::Files,
-    handle::{Crash, Damage, Failures, Handle, Heap},
+    handle::{Crash, Damage, Failures, Handle, Heap, Spill},
     reference::{Reference, ReferenceStore},
     report::{ClauseReport, Report, Verdict},
     run::{Outcome, RunOptions},

@@ -33,15 +33,16 @@ mod powers;
 mod read;
 mod recency;
 mod sizes;
+mod spill;
 mod streams;
 mod write;
 
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
-use cache_core::{Result, Store};
+use cache_core::{Result, SpillSource, Store};
 
-use crate::{Crash, Damage, Factory, Failures, Reference, Setup};
+use crate::{Crash, Damage, Factory, Failures, Reference, Setup, Spill};
 
 /// A store that breaks one rule.
 #[derive(Clone, Copy)]
@@ -55,7 +56,7 @@ pub struct Mutant {
     pub killed_by: &'static [&'static str],
     /// What it is a variant of.
     fresh: fn() -> Reference,
-    open: fn(&Reference, &Setup) -> Result<Arc<dyn Store>>,
+    open: fn(&Reference, &Setup) -> Result<Arc<dyn SpillSource>>,
 }
 
 impl fmt::Debug for Mutant {
@@ -88,6 +89,7 @@ impl Mutant {
             read::MUTANTS,
             recency::MUTANTS,
             sizes::MUTANTS,
+            spill::MUTANTS,
             streams::MUTANTS,
             write::MUTANTS,
         ];
@@ -115,7 +117,7 @@ struct Mutated {
 #[async_trait]
 impl Factory for Mutated {
     async fn open(&self, setup: &Setup) -> Result<Arc<dyn Store>> {
-        (self.mutant.open)(&self.reference, setup)
+        Ok((self.mutant.open)(&self.reference, setup)?)
     }
 
     fn damage(&self) -> Option<&dyn Damage> {
@@ -128,5 +130,16 @@ impl Factory for Mutated {
 
     fn crash(&self) -> Option<&dyn Crash> {
         self.reference.crash()
+    }
+
+    fn spill(&self) -> Option<&dyn Spill> {
+        self.reference.powers().spills.then_some(self)
+    }
+}
+
+#[async_trait]
+impl Spill for Mutated {
+    async fn open(&self, setup: &Setup) -> Result<Arc<dyn SpillSource>> {
+        (self.mutant.open)(&self.reference, setup)
     }
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use cache_core::{BlobName, Key, Powers, PutBlob, PutEntry, Result, Store};
+use cache_core::{BlobName, Key, Powers, PutBlob, PutEntry, Result, SpillSource, Store};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::{CLAUSES, Crash, Damage, Factory, Failures, Outcome, Reference, Setup};
@@ -20,13 +20,13 @@ use crate::{CLAUSES, Crash, Damage, Factory, Failures, Outcome, Reference, Setup
 struct Odd<T> {
     reference: Reference,
     given: T,
-    open: fn(&Reference, &Setup, &T) -> Result<Arc<dyn Store>>,
+    open: fn(&Reference, &Setup, &T) -> Result<Arc<dyn SpillSource>>,
 }
 
 #[async_trait]
 impl<T: Send + Sync + 'static> Factory for Odd<T> {
     async fn open(&self, setup: &Setup) -> Result<Arc<dyn Store>> {
-        (self.open)(&self.reference, setup, &self.given)
+        Ok((self.open)(&self.reference, setup, &self.given)?)
     }
 
     fn damage(&self) -> Option<&dyn Damage> {
@@ -68,7 +68,7 @@ mod capped {
     use super::*;
 
     fn capped() -> Odd<()> {
-        let open = |reference: &Reference, setup: &Setup, (): &()| -> Result<Arc<dyn Store>> {
+        let open = |reference: &Reference, setup: &Setup, (): &()| -> Result<Arc<dyn SpillSource>> {
             let mut setup = setup.clone();
             setup.max_blob_bytes = Some(setup.max_blob_bytes.unwrap_or(16 << 20).min(16 << 20));
             Ok(Arc::new(reference.store(&setup)?))

@@ -1,8 +1,9 @@
 mod medium;
+mod spill;
 
 use std::{
     sync::{
-        Arc, MutexGuard,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, SystemTime},
@@ -12,17 +13,17 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::{
     Blob, BlobMeta, BlobName, CleanPolicy, CleanReport, Clock, CloseReport, Counters, EntryMeta, EntryRead,
-    Error, ErrorKind, FlushReport, GetOptions, Key, KeyManagement, ListOptions, Metrics, Namespace, Powers,
-    PutEntry, PutMode, PutOptions, PutOutcome, Refusal, Result, Store, StoreInfo, SystemClock, Usage,
-    slice_range, usage_by_listing,
+    Error, ErrorKind, EvictionSink, FlushReport, GetOptions, Key, KeyManagement, KeyView, ListOptions,
+    Metrics, Namespace, Powers, PutEntry, PutMode, PutOptions, PutOutcome, Refusal, Result, SpillSource,
+    Store, StoreInfo, SystemClock, Usage, slice_range, usage_by_listing,
 };
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 
 use self::medium::{Held, Medium, Sealed, Sealing, State};
-use crate::{Crash, Damage, Factory, Failures, Setup};
+use crate::{Crash, Damage, Factory, Failures, Setup, Spill};
 
 /// Opens [`ReferenceStore`]s, with every handle that a [`Factory`] can have. By default they have all
-/// powers but spilling.
+/// powers.
 #[derive(Clone, Debug)]
 pub struct Reference {
     powers: Powers,
@@ -33,12 +34,13 @@ impl Default for Reference {
     fn default() -> Self {
         let mut powers = Self::volatile().powers;
         (powers.durable, powers.shared, powers.cross_process_merge) = (true, true, true);
+        powers.spills = true;
         Self::with_powers(powers)
     }
 }
 
 impl Reference {
-    /// Opens stores with these powers, of which it can keep all but spilling.
+    /// Opens stores with these powers, all of which it can keep.
     #[must_use]
     pub fn with_powers(powers: Powers) -> Self {
         Self { powers, medium: Arc::default() }
@@ -82,6 +84,8 @@ impl Reference {
             life,
             counters: Counters::default(),
             closed: AtomicBool::new(false),
+            sink: Mutex::default(),
+            spilling: tokio::sync::Mutex::default(),
         })))
     }
 }
@@ -100,8 +104,19 @@ impl Factory for Reference {
         self.powers.durable.then_some(&*self.medium)
     }
 
+    fn spill(&self) -> Option<&dyn Spill> {
+        self.powers.spills.then_some(self)
+    }
+
     fn crash(&self) -> Option<&dyn Crash> {
         self.powers.durable.then_some(&*self.medium)
+    }
+}
+
+#[async_trait]
+impl Spill for Reference {
+    async fn open(&self, setup: &Setup) -> Result<Arc<dyn SpillSource>> {
+        Ok(Arc::new(self.store(setup)?))
     }
 }
 
@@ -120,11 +135,15 @@ struct Inner {
     life: u64,
     counters: Counters,
     closed: AtomicBool,
+    sink: Mutex<Option<Arc<dyn EvictionSink>>>,
+    /// Held while victims are handed on.
+    spilling: tokio::sync::Mutex<()>,
 }
 
 impl Inner {
     fn close(&self) {
         let first = !self.closed.swap(true, Ordering::SeqCst);
+        drop(self.sink.lock().unwrap_or_else(PoisonError::into_inner).take());
         let mut state = self.medium.lock();
         if first && state.lives == self.life {
             state.opened = state.opened.saturating_sub(1);
@@ -148,7 +167,7 @@ impl ReferenceStore {
     }
 
     /// The bytes of a blob, without a trace: for mutants.
-    pub(crate) fn peek(&self, key: &Key, blob: &BlobName) -> Option<Bytes> {
+    pub(crate) fn peek_blob(&self, key: &Key, blob: &BlobName) -> Option<Bytes> {
         self.0.medium.lock().entries.get(key)?.blobs.get(blob)?.open(key, blob).ok()
     }
 
@@ -244,7 +263,7 @@ impl ReferenceStore {
 
     fn keep_budget(&self, state: &mut State) {
         let max = self.0.info.max_bytes.unwrap_or(u64::MAX);
-        let mut total: u64 = state.entries.values().map(Held::bytes).sum();
+        let mut total = state.held_bytes();
         while total > max {
             let oldest = state.entries.iter().min_by_key(|(_, held)| held.use_number);
             let Some((oldest, bytes)) = oldest.map(|(key, held)| (key.clone(), held.bytes())) else { break };
@@ -256,11 +275,7 @@ impl ReferenceStore {
 
     fn write(&self, key: &Key, blobs: Vec<(BlobName, Sealed)>, options: &PutOptions) -> Result<PutOutcome> {
         let mut state = self.access("put")?;
-        let now = SystemClock.now();
-        state.uses += 1;
-        let there = state.entries.get(key).map(|held| held.blobs.clone()).unwrap_or_default();
-        let blobs = options.mode.apply(there, blobs);
-        let next = Held { blobs, use_number: state.uses, accessed: now, accesses: 0 };
+        let next = self.next(&mut state, key, blobs, options);
         let max = self.0.info.max_bytes.unwrap_or(u64::MAX);
         if max == 0 || next.bytes() > max {
             if options.mode != PutMode::Fill {
@@ -309,7 +324,8 @@ impl Store for ReferenceStore {
         self.0.counters.snapshot()
     }
 
-    fn get_now(&self, key: &Key, blob: &BlobName) -> Option<Bytes> {
+    fn get_now(&self, key: KeyView<'_>, blob: &BlobName) -> Option<Bytes> {
+        let key = &key.to_key();
         let mut state = self.state("get_now").ok()?;
         let found = state.entries.get(key)?.blobs.get(blob)?.open(key, blob).ok()?;
         if self.is_too_large(&found) {
@@ -349,7 +365,10 @@ impl Store for ReferenceStore {
         let outcome = match self.seal(key, entry, created).await {
             Ok(blobs) => {
                 bytes = blobs.iter().map(|(_, sealed)| sealed.len).sum();
-                self.write(key, blobs, &options)
+                match self.sink() {
+                    Some(sink) => self.write_after(&*sink, key, blobs, &options).await,
+                    None => self.write(key, blobs, &options),
+                }
             }
             Err(error) => Err(error.at("reference", "put").with_key(key)),
         };
@@ -385,7 +404,10 @@ impl Store for ReferenceStore {
     }
 
     async fn flush(&self) -> Result<FlushReport> {
-        let flushed = self.access("flush").map(|mut state| self.keep_budget(&mut state));
+        let flushed = match self.sink() {
+            None => self.access("flush").map(|mut state| self.keep_budget(&mut state)),
+            Some(sink) => self.spill_down(&*sink).await,
+        };
         self.0.counters.flush(flushed.is_ok());
         flushed?;
         self.0.medium.flush();

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::{
     Blob, BlobName, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, Error, FlushReport,
-    GetOptions, Key, KeyManagement, ListOptions, Metrics, Namespace, PutEntry, PutOptions, PutOutcome,
-    Result, Store, StoreInfo, Usage,
+    GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace, PutEntry, PutOptions,
+    PutOutcome, Result, Store, StoreInfo, Usage,
 };
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 
@@ -114,8 +114,8 @@ impl Store for Scoped {
         self.inner.metrics()
     }
 
-    fn get_now(&self, key: &Key, blob: &BlobName) -> Option<Bytes> {
-        self.inner.get_now(&self.inner_key(key).ok()?, blob)
+    fn get_now(&self, key: KeyView<'_>, blob: &BlobName) -> Option<Bytes> {
+        self.inner.get_now(self.inner_key(&key.to_key()).ok()?.view(), blob)
     }
 
     async fn get(&self, key: &Key, blob: &BlobName, options: GetOptions) -> Result<Option<Blob>> {

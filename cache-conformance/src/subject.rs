@@ -30,6 +30,10 @@ impl Deref for Subject {
 }
 
 impl Subject {
+    pub(crate) fn of(store: Arc<dyn Store>) -> Self {
+        Self(store)
+    }
+
     /// A store without limits.
     pub(crate) async fn open(factory: &dyn Factory) -> Self {
         Self::open_with(factory, Setup::default()).await
@@ -132,7 +136,7 @@ impl Subject {
         assert!(self.contents(key).await.as_ref() == Some(blobs), "get_entry of {key} has other blobs");
         for (name, bytes) in blobs {
             assert!(self.read(key, name).await.as_ref() == Some(bytes), "get of {key} {name} differs");
-            let inline = self.get_now(key, &sample::name(name));
+            let inline = self.get_now(key.view(), &sample::name(name));
             assert!(inline.is_none_or(|inline| inline == bytes), "get_now of {key} {name} differs");
         }
         let meta = self.meta(key).await.expect("an answer");
@@ -147,7 +151,7 @@ impl Subject {
         assert!(!self.contains(key).await.expect("an answer"), "contains claims {key}");
         assert!(self.contents(key).await.is_none(), "get_entry finds {key}");
         assert!(self.read(key, "data").await.is_none(), "get finds {key}");
-        assert!(self.get_now(key, &BlobName::DATA).is_none(), "get_now finds {key}");
+        assert!(self.get_now(key.view(), &BlobName::DATA).is_none(), "get_now finds {key}");
         assert!(self.meta(key).await.expect("an answer").is_none(), "meta knows {key}");
         let listed = self.keys(ListOptions::of(&key.namespace)).await;
         assert!(!listed.contains(key), "list has {key}");

@@ -91,6 +91,9 @@ macro_rules! clause_tests {
     (@group $ignored:tt [crash $($other:ident)*] [crash] $($id:ident)*) => {
         $crate::clause_tests! { @group $ignored [] [] $($id)* }
     };
+    (@group $ignored:tt [spill $($other:ident)*] [spill] $($id:ident)*) => {
+        $crate::clause_tests! { @group $ignored [] [] $($id)* }
+    };
     (@group $ignored:tt [heap $($other:ident)*] [heap] $($id:ident)*) => {
         $crate::clause_tests! { @group $ignored [] [] $($id)* }
     };
@@ -121,6 +124,15 @@ macro_rules! clause_tests {
             $crate::clause_tests! { @group ["needs a handle that kills the store"] [] [] $($id)* }
         }
     };
+    (@group $ignored:tt [] [spill] $($id:ident)*) => {
+        mod needs_a_handle_that_spills {
+            #[cfg(test)]
+            use super::suite_factory;
+            $crate::clause_tests! {
+                @group ["needs a handle that takes what the store evicts"] [] [] $($id)*
+            }
+        }
+    };
     (@group $ignored:tt [] [heap] $($id:ident)*) => {
         mod needs_a_handle_that_counts {
             #[cfg(test)]
@@ -141,5 +153,6 @@ pub mod handle_of {
     pub const damage: Handle = Handle::Damage;
     pub const failures: Handle = Handle::Failures;
     pub const crash: Handle = Handle::Crash;
+    pub const spill: Handle = Handle::Spill;
     pub const heap: Handle = Handle::Heap;
 }

@@ -78,8 +78,14 @@ impl Borrow<str> for BlobName {
 }
 
 impl PartialEq for BlobName {
+    #[inline]
     fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
+        match (&self.0, &other.0) {
+            (Repr::Data, Repr::Data) => true,
+            (Repr::Named(a), Repr::Named(b)) => a == b,
+            // A name that is `data` is never kept otherwise.
+            _ => false,
+        }
     }
 }
 

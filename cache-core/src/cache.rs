@@ -5,6 +5,7 @@ pub(crate) mod coded;
 mod compute;
 mod entry;
 mod gate;
+mod get;
 mod handle;
 #[cfg(test)]
 mod probe;
@@ -15,7 +16,10 @@ mod upkeep;
 mod write;
 
 pub(crate) use shared_work::panic_message;
-pub(crate) use {compute::Accept, gate::Permit};
+pub(crate) use {
+    compute::{Accept, Wanted},
+    gate::Permit,
+};
 pub use {
     entry::EntryHandle,
     gate::{ComputeLimits, ComputeOptions},

@@ -65,7 +65,7 @@ impl Chain {
 
     /// The permit to compute that this chain runs under: its own, or that of a chain that waits for it.
     pub(crate) fn permit(&self) -> Option<Arc<Permit>> {
-        self.permit.clone().or_else(|| self.computation.as_ref()?.sponsor().permit())
+        self.permit.clone().or_else(|| self.computation.as_ref()?.sponsor.permit())
     }
 
     /// What the hooks of the operations hold that this chain is inside of.

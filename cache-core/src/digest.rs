@@ -19,7 +19,9 @@ use crate::{DigestPrefix, Error, Result, canonical};
 /// assert_eq!(digest.to_string().parse::<Digest>()?, digest);
 /// # Ok::<(), cache_core::Error>(())
 /// ```
+// Aligned, as it is read and compared by words.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(align(8))]
 pub struct Digest([u8; 32]);
 
 impl Digest {

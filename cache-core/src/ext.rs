@@ -151,7 +151,7 @@ pub trait StoreExt: Store {
     ///
     /// Reads only.
     async fn get_bytes(&self, key: &Key, blob: &BlobName) -> Result<Option<Bytes>> {
-        if let Some(bytes) = self.get_now(key, blob) {
+        if let Some(bytes) = self.get_now(key.view(), blob) {
             return Ok(Some(bytes));
         }
         match self.get(key, blob, GetOptions::default()).await? {

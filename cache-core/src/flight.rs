@@ -1,12 +1,17 @@
 //! Single-flight: calls that ask for the same thing at the same time share one piece of work.
 //!
-//! `machine` is the state of one flight and knows nothing of caches; `table` says which flights a key
-//! has and which of them a write has overtaken; `waits` knows which flight waits for which.
+//! `machine` is one flight and knows nothing of caches, `state` what is under its lock, `wakers` who of its
+//! callers sleeps; `table` and `slot` say which flights a key has and which of them a write has overtaken; `waits` knows which
+//! computation waits for which.
 
+mod key_hash;
 mod machine;
 mod outcome;
+mod slot;
+mod state;
 mod table;
 mod waits;
+mod wakers;
 
 /// What the machine is built from, so that the model checker can put its own in place.
 mod sync {
@@ -16,8 +21,9 @@ mod sync {
 pub(crate) use {
     machine::{Flight, Ticket},
     outcome::{Computed, ComputedBytes, Found, FoundBlob, Put, PutContent},
-    table::{Boarded, Entered, Flights, PutEntered, WriteGuard},
-    waits::{Computation, WaitGuard},
+    slot::Boarded,
+    table::{Entered, Flights, PutEntered, WriteGuard},
+    waits::{Computation, Sponsor, WaitGuard},
 };
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 
 use crate::{
-    Blob, BlobName, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, FlushReport, GetOptions,
-    Key, KeyManagement, ListOptions, Metrics, Namespace, PutEntry, PutOptions, PutOutcome, Result, Store,
-    StoreInfo, Usage,
+    Blob, BlobName, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, EvictionSink, FlushReport,
+    GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace, PutEntry, PutOptions,
+    PutOutcome, Result, SpillSource, Store, StoreInfo, Usage,
 };
 
 macro_rules! forward {
@@ -41,7 +41,7 @@ macro_rules! forward {
                 (**self).metrics()
             }
 
-            fn get_now(&self, key: &Key, blob: &BlobName) -> Option<Bytes> {
+            fn get_now(&self, key: KeyView<'_>, blob: &BlobName) -> Option<Bytes> {
                 (**self).get_now(key, blob)
             }
 
@@ -75,6 +75,17 @@ macro_rules! forward {
 
             async fn close(&self, deadline: Option<Duration>) -> Result<CloseReport> {
                 (**self).close(deadline).await
+            }
+        }
+
+        #[deny(clippy::missing_trait_methods)]
+        impl<S: SpillSource + ?Sized> SpillSource for $pointer<S> {
+            fn set_sink(&self, sink: Option<Arc<dyn EvictionSink>>) -> Option<Arc<dyn EvictionSink>> {
+                (**self).set_sink(sink)
+            }
+
+            fn peek(&self, key: &Key) -> Option<EntryRead> {
+                (**self).peek(key)
             }
         }
     };

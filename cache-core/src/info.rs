@@ -84,6 +84,6 @@ pub struct Powers {
     pub cross_process_merge: bool,
     /// Blobs stream in and out in no more memory than the store itself keeps for them.
     pub streaming: bool,
-    /// It can hand on what it evicts.
+    /// It can hand on what it evicts: it is a [`SpillSource`](crate::SpillSource).
     pub spills: bool,
 }

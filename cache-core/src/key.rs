@@ -19,6 +19,38 @@ impl Key {
     pub fn new(namespace: Namespace, digest: Digest) -> Self {
         Self { namespace, digest }
     }
+
+    /// The same address, borrowed.
+    #[must_use]
+    pub fn view(&self) -> KeyView<'_> {
+        KeyView { namespace: &self.namespace, digest: &self.digest }
+    }
+}
+
+/// A [`Key`] whose parts are borrowed: what a hit needs no clone of a namespace for.
+///
+/// ```
+/// use cache_core::{Digest, Key, KeyView, Namespace};
+///
+/// let (namespace, digest) = (Namespace::root().child("compile")?, Digest::of("main.c"));
+/// let view = KeyView { namespace: &namespace, digest: &digest };
+/// assert_eq!(view.to_key(), Key::new(namespace.clone(), digest));
+/// # Ok::<(), cache_core::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyView<'a> {
+    /// Where the digest is looked up.
+    pub namespace: &'a Namespace,
+    /// What names the artifact.
+    pub digest: &'a Digest,
+}
+
+impl KeyView<'_> {
+    /// The key, for whoever keeps it.
+    #[must_use]
+    pub fn to_key(self) -> Key {
+        Key::new(self.namespace.clone(), *self.digest)
+    }
 }
 
 impl From<Digest> for Key {

@@ -69,6 +69,7 @@ mod put;
 mod range;
 mod report;
 mod resolve;
+mod spill;
 mod store;
 #[cfg(test)]
 mod toy;
@@ -106,7 +107,7 @@ pub use {
     ext::StoreExt,
     hook::{Guard, Intent, Limited, Operation, OperationHook, PerKeyLock, Serialized, Target, Traced},
     info::{Powers, StoreInfo},
-    key::{Key, KeyRef},
+    key::{Key, KeyRef, KeyView},
     key_builder::KeyBuilder,
     keys::KeyManagement,
     latency::Latency,
@@ -119,6 +120,7 @@ pub use {
     put::{PutBlob, PutEntry},
     range::{ByteRange, slice_range},
     report::{ClearReport, CloseReport, FlushReport},
+    spill::{EvictionSink, Handover, SpillSource},
     store::Store,
     usage::{Usage, usage_by_listing},
     value::ValueStore,

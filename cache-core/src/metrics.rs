@@ -12,9 +12,10 @@ use std::{
 };
 
 use serde::Serialize;
+use thread_local::ThreadLocal;
 
 pub use self::baseline::Baseline;
-use crate::{ErrorKind, Latency, PutOutcome, Result, latency::LatencyRecorder};
+use crate::{ErrorKind, Handover, Latency, PutOutcome, Result, latency::LatencyRecorder};
 
 macro_rules! counters {
     (
@@ -43,17 +44,23 @@ macro_rules! counters {
         pub struct Counters {
             $($name: AtomicU64,)+
             $($latency: LatencyRecorder,)+
+            hits_by_thread: ThreadLocal<Hits>,
         }
 
         impl Counters {
             /// What was counted so far.
             #[must_use]
             pub fn snapshot(&self) -> Metrics {
-                Metrics {
+                let mut metrics = Metrics {
                     $($name: self.$name.load(Ordering::Relaxed),)+
                     $($latency: self.$latency.snapshot(),)+
                     ..Metrics::default()
+                };
+                for hits in &self.hits_by_thread {
+                    metrics.hits += hits.count.load(Ordering::Relaxed);
+                    metrics.bytes_out += hits.bytes.load(Ordering::Relaxed);
                 }
+                metrics
             }
         }
 
@@ -123,6 +130,8 @@ counters! {
     evicted_bytes,
     /// Entries handed on to a slower tier when they were evicted.
     spills,
+    /// Entries that should have been, could not be taken there, and are gone.
+    spill_errors,
     /// Entries copied into a faster tier after a hit in a slower one.
     promotions,
     /// Such copies that failed; the read did not.
@@ -153,15 +162,32 @@ counters! {
     compute_latency,
 }
 
+/// The hits of one thread, which alone writes them: what all threads add to costs each of them more than
+/// the rest of a hit in memory.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Hits {
+    count: AtomicU64,
+    bytes: AtomicU64,
+}
+
 fn add(counter: &AtomicU64, by: u64) {
     counter.fetch_add(by, Ordering::Relaxed);
 }
 
 impl Counters {
     /// Counts a hit that answers `bytes` bytes.
+    #[inline]
     pub fn hit(&self, bytes: u64) {
-        add(&self.hits, 1);
-        add(&self.bytes_out, bytes);
+        let hits = self.hits_by_thread.get().unwrap_or_else(|| self.first_hit());
+        hits.count.store(hits.count.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        hits.bytes.store(hits.bytes.load(Ordering::Relaxed).wrapping_add(bytes), Ordering::Relaxed);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn first_hit(&self) -> &Hits {
+        self.hits_by_thread.get_or_default()
     }
 
     /// Counts a miss.
@@ -222,6 +248,23 @@ impl Counters {
     pub fn eviction(&self, bytes: u64) {
         add(&self.evictions, 1);
         add(&self.evicted_bytes, bytes);
+    }
+
+    /// Counts what was handed on to a slower tier.
+    pub fn spill(&self, succeeded: bool) {
+        add(if succeeded { &self.spills } else { &self.spill_errors }, 1);
+    }
+
+    /// Counts what became of a victim of `bytes` bytes: an eviction if it goes, and a spill where it was
+    /// written or lost.
+    pub fn handover(&self, handover: Handover, bytes: u64) {
+        match handover {
+            Handover::Busy => return,
+            Handover::Known => {}
+            Handover::Taken => self.spill(true),
+            Handover::Lost => self.spill(false),
+        }
+        self.eviction(bytes);
     }
 
     /// Counts a copy into a faster tier.

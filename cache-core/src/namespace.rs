@@ -28,7 +28,8 @@ use crate::{Error, Result, component};
 /// ```
 #[derive(Clone)]
 pub struct Namespace {
-    encoded: Arc<str>,
+    /// `None` for the root, which all callers have: a count that they share would go from core to core.
+    encoded: Option<Arc<str>>,
     hash: u64,
 }
 
@@ -63,12 +64,12 @@ impl Namespace {
         match (self.is_root(), inner.is_root()) {
             (true, _) => Ok(inner.clone()),
             (_, true) => Ok(self.clone()),
-            _ => self.join_encoded(&inner.encoded),
+            _ => self.join_encoded(inner.encoded()),
         }
     }
 
     fn join_encoded(&self, tail: &str) -> Result<Self> {
-        let path = if self.is_root() { tail.to_owned() } else { format!("{}/{tail}", self.encoded) };
+        let path = if self.is_root() { tail.to_owned() } else { format!("{}/{tail}", self.encoded()) };
         if path.len() > Self::MAX_ENCODED_BYTES {
             return Err(Error::invalid(format!(
                 "a namespace has at most {} bytes when encoded, this one has {}",
@@ -80,7 +81,7 @@ impl Namespace {
     }
 
     fn from_encoded(encoded: &str) -> Self {
-        let shared = if encoded.is_empty() { Arc::default() } else { Arc::from(encoded) };
+        let shared = (!encoded.is_empty()).then(|| Arc::from(encoded));
         Self { encoded: shared, hash: xxh3_64(encoded.as_bytes()) }
     }
 
@@ -97,13 +98,13 @@ impl Namespace {
     /// The path as it is stored: `~name/~name`, empty for the root.
     #[must_use]
     pub fn encoded(&self) -> &str {
-        &self.encoded
+        self.encoded.as_deref().unwrap_or_default()
     }
 
     /// Whether this is the root.
     #[must_use]
     pub fn is_root(&self) -> bool {
-        self.encoded.is_empty()
+        self.encoded.is_none()
     }
 
     /// Whether `other` is this namespace or lies below it.
@@ -111,15 +112,15 @@ impl Namespace {
     pub fn covers(&self, other: &Self) -> bool {
         self.is_root()
             || other
-                .encoded
-                .strip_prefix(&*self.encoded)
+                .encoded()
+                .strip_prefix(self.encoded())
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// The names of the path, outermost first.
     #[must_use]
     pub fn parts(&self) -> Vec<String> {
-        self.encoded.split('/').filter_map(component::decode).collect()
+        self.encoded().split('/').filter_map(component::decode).collect()
     }
 }
 
@@ -130,8 +131,14 @@ impl Default for Namespace {
 }
 
 impl PartialEq for Namespace {
+    #[inline]
     fn eq(&self, other: &Self) -> bool {
-        self.hash == other.hash && self.encoded == other.encoded
+        self.hash == other.hash
+            && match (&self.encoded, &other.encoded) {
+                (None, None) => true,
+                (Some(ours), Some(theirs)) => Arc::ptr_eq(ours, theirs) || ours == theirs,
+                _ => false,
+            }
     }
 }
 
@@ -145,10 +152,11 @@ impl PartialOrd for Namespace {
 
 impl Ord for Namespace {
     fn cmp(&self, other: &Self) -> Ordering {
-        if Arc::ptr_eq(&self.encoded, &other.encoded) {
-            return Ordering::Equal;
+        match (&self.encoded, &other.encoded) {
+            (None, None) => Ordering::Equal,
+            (Some(ours), Some(theirs)) if Arc::ptr_eq(ours, theirs) => Ordering::Equal,
+            _ => self.encoded().cmp(other.encoded()),
         }
-        self.encoded.cmp(&other.encoded)
     }
 }
 

@@ -5,7 +5,8 @@ use bytes::Bytes;
 
 use crate::{
     Blob, BlobName, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, FlushReport, GetOptions,
-    Key, KeyManagement, Metrics, Namespace, PutEntry, PutOptions, PutOutcome, Result, StoreInfo, Usage,
+    Key, KeyManagement, KeyView, Metrics, Namespace, PutEntry, PutOptions, PutOutcome, Result, StoreInfo,
+    Usage,
 };
 
 /// A place that keeps artifacts by digest.
@@ -180,7 +181,7 @@ use crate::{
 /// - `closing_one_store_leaves_the_others`: of the same place open.
 /// - `budget_counts_what_others_put`: it is kept when each has flushed.
 /// - `blobs_stream_only_where_declared`: else, and below `stream_above`, they are in hand.
-/// - `nobody_declares_to_spill`: as long as there is no way to.
+/// - `spills_only_where_declared`: who does is a [`SpillSource`](crate::SpillSource), with a contract of its own.
 ///
 /// Damage, where stored bytes can be changed behind the store:
 /// - `flipped_bytes_are_never_served`: right bytes, a miss or [`Corrupt`](crate::ErrorKind::Corrupt), whichever byte.
@@ -220,7 +221,7 @@ pub trait Store: KeyManagement {
     /// A hit that can be answered without waiting. `None` means: ask [`get`](Self::get).
     ///
     /// Counts hits only.
-    fn get_now(&self, key: &Key, blob: &BlobName) -> Option<Bytes>;
+    fn get_now(&self, key: KeyView<'_>, blob: &BlobName) -> Option<Bytes>;
 
     /// Reads one blob, or a range of it.
     ///

@@ -15,8 +15,8 @@ use futures::{StreamExt, future, stream, stream::BoxStream};
 
 use crate::{
     Blob, BlobName, CleanPolicy, CleanReport, CloseReport, Digest, EntryMeta, EntryRead, Error, ErrorKind,
-    FlushReport, GetOptions, Key, KeyManagement, ListOptions, Metrics, Namespace, Powers, PutBlob, PutEntry,
-    PutOptions, PutOutcome, Result, Store, StoreInfo, Usage, usage_by_listing,
+    FlushReport, GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace, Powers, PutBlob,
+    PutEntry, PutOptions, PutOutcome, Result, Store, StoreInfo, Usage, usage_by_listing,
 };
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -120,7 +120,7 @@ impl Store for Toy {
         Metrics::default()
     }
 
-    fn get_now(&self, _key: &Key, _blob: &BlobName) -> Option<Bytes> {
+    fn get_now(&self, _key: KeyView<'_>, _blob: &BlobName) -> Option<Bytes> {
         None
     }
 

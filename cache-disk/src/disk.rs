@@ -1,5 +1,6 @@
 use std::{
     fmt,
+    os::fd::OwnedFd,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -27,6 +28,8 @@ pub struct DiskStore(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     session: Mutex<Arc<Session>>,
     pub(crate) root: Root,
+    /// The directory, alone or with others, until the store is closed.
+    claim: Mutex<Option<OwnedFd>>,
     pub(crate) options: DiskOptions,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) counters: Counters,
@@ -43,6 +46,11 @@ pub(crate) struct Inner {
 impl Inner {
     fn current_session(&self) -> MutexGuard<'_, Arc<Session>> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves the directory to others.
+    pub(crate) fn give_up_claim(&self) {
+        drop(self.claim.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// Where entries are prepared.
@@ -67,7 +75,8 @@ impl DiskStore {
     /// # Errors
     ///
     /// [`Invalid`](ErrorKind::Invalid) if the path is a file; [`Denied`](ErrorKind::Denied) if it cannot
-    /// be read or written; [`Unsupported`](ErrorKind::Unsupported) if a newer version laid it out, or
+    /// be read or written; [`Locked`](ErrorKind::Locked) if this or another store is to have it
+    /// [alone](DiskOptions::exclusive); [`Unsupported`](ErrorKind::Unsupported) if a newer version laid it out, or
     /// outside a tokio runtime.
     ///
     /// # Cancel safety
@@ -92,9 +101,11 @@ impl DiskStore {
         let opening = tasks.clone();
         let open = move || {
             let root = Root::open(&options.dir)?;
+            let claim = root.claim(options.exclusive)?;
             let session = Session::begin(&root, "open")?;
             let inner = Inner {
                 session: Mutex::new(Arc::new(session)),
+                claim: Mutex::new(claim),
                 root,
                 options,
                 clock,

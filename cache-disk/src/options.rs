@@ -12,19 +12,32 @@ pub struct DiskOptions {
     pub max_bytes: Option<u64>,
     /// The bytes of one blob, on put and on get; unlimited if absent.
     pub max_blob_bytes: Option<u64>,
+    /// Whether this store has the directory to itself: opening it is [`Locked`] while another one has it open,
+    /// and so is opening another one until this one is closed. For what only one process may answer for, such as
+    /// a tier that takes what memory evicts.
+    ///
+    /// [`Locked`]: cache_core::ErrorKind::Locked
+    pub exclusive: bool,
 }
 
 impl DiskOptions {
     /// A store in `dir` without limits.
     #[must_use]
     pub fn new(dir: impl AsRef<Path>) -> Self {
-        Self { dir: dir.as_ref().to_owned(), max_bytes: None, max_blob_bytes: None }
+        Self { dir: dir.as_ref().to_owned(), max_bytes: None, max_blob_bytes: None, exclusive: false }
     }
 
     /// Sets the bytes of all blobs together.
     #[must_use]
     pub fn with_max_bytes(mut self, max: impl Into<Option<u64>>) -> Self {
         self.max_bytes = max.into();
+        self
+    }
+
+    /// Sets whether the store has the directory to itself.
+    #[must_use]
+    pub fn with_exclusive(mut self, exclusive: bool) -> Self {
+        self.exclusive = exclusive;
         self
     }
 

@@ -16,7 +16,7 @@ use rustix::{
     io::Errno,
 };
 
-use crate::tree::DIR_FLAGS;
+use crate::tree::{DIR_FLAGS, try_lock, try_lock_shared};
 
 /// The name and content of the file that says which layout a directory has.
 const MARKER: &str = ".cache-disk";
@@ -77,6 +77,24 @@ impl Root {
             FORMAT.trim_end()
         );
         Err(Error::new(ErrorKind::Unsupported, "disk", "open").with_detail(detail))
+    }
+
+    /// Takes the directory for one store alone, or as one of several. It ends with the descriptor.
+    ///
+    /// Where there are no advisory locks nobody has it alone, and several need none.
+    pub(crate) fn claim(&self, exclusive: bool) -> Result<Option<OwnedFd>> {
+        let failed = |error: Errno| self.failed("open", MARKER, error.into());
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let marker = openat(&self.fd, MARKER, flags, Mode::empty()).map_err(failed)?;
+        match if exclusive { try_lock(&marker) } else { try_lock_shared(&marker) } {
+            Ok(true) => Ok(Some(marker)),
+            Ok(false) => {
+                let detail = format!("{} is open elsewhere, and not to be shared", self.path.display());
+                Err(Error::new(ErrorKind::Locked, "disk", "open").with_detail(detail))
+            }
+            Err(_) if !exclusive => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
     }
 
     /// A failure of `operation` at a path below the root.

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::{
     Blob, BlobName, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, Error, FlushReport,
-    GetOptions, Key, KeyManagement, ListOptions, Metrics, Namespace, Powers, PutEntry, PutOptions,
+    GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace, Powers, PutEntry, PutOptions,
     PutOutcome, Result, Store, StoreInfo, Usage,
 };
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
@@ -76,6 +76,9 @@ impl Store for DiskStore {
         let mut powers = Powers::default();
         (powers.durable, powers.shared, powers.bounded, powers.recency) = (true, true, true, true);
         (powers.cross_process_merge, powers.streaming) = (true, true);
+        if self.0.options.exclusive {
+            (powers.shared, powers.cross_process_merge) = (false, false);
+        }
         StoreInfo::new("disk", self.0.root.path.display().to_string(), powers)
             .with_max_bytes(self.0.options.max_bytes)
             .with_max_blob_bytes(self.0.options.max_blob_bytes)
@@ -88,7 +91,7 @@ impl Store for DiskStore {
     }
 
     /// Never answers: every read is verified, on a thread that may wait for the disk.
-    fn get_now(&self, _key: &Key, _blob: &BlobName) -> Option<Bytes> {
+    fn get_now(&self, _key: KeyView<'_>, _blob: &BlobName) -> Option<Bytes> {
         None
     }
 
@@ -153,6 +156,8 @@ impl Store for DiskStore {
 
     async fn close(&self, deadline: Option<Duration>) -> Result<CloseReport> {
         self.0.closed.store(true, Ordering::Release);
-        self.0.tasks.close(deadline).await
+        let report = self.0.tasks.close(deadline).await;
+        self.0.give_up_claim();
+        report
     }
 }

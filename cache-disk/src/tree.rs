@@ -22,7 +22,16 @@ pub(crate) fn lock(fd: &OwnedFd) -> Result<(), Errno> {
 
 /// Takes the advisory lock of an open file, unless it is held elsewhere: then the answer is false.
 pub(crate) fn try_lock(fd: &OwnedFd) -> Result<bool, Errno> {
-    match retry_on_intr(|| flock(fd, FlockOperation::NonBlockingLockExclusive)) {
+    try_flock(fd, FlockOperation::NonBlockingLockExclusive)
+}
+
+/// As [`try_lock`], together with others that do so.
+pub(crate) fn try_lock_shared(fd: &OwnedFd) -> Result<bool, Errno> {
+    try_flock(fd, FlockOperation::NonBlockingLockShared)
+}
+
+fn try_flock(fd: &OwnedFd, operation: FlockOperation) -> Result<bool, Errno> {
+    match retry_on_intr(|| flock(fd, operation)) {
         Ok(()) => Ok(true),
         Err(Errno::WOULDBLOCK) => Ok(false),
         Err(error) => Err(error),

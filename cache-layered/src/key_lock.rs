@@ -45,6 +45,19 @@ impl KeyLocks {
         WriteGuard { watch, _lock: lock }
     }
 
+    /// Waits until nobody writes the key, or one of those who do has ended.
+    pub(crate) async fn quiet(&self, key: &Key) {
+        let watch = self.watch(key);
+        drop(watch.slot.lock.lock().await);
+    }
+
+    /// The right to copy the key's entry to another tier, unless somebody writes, copies or removes it now.
+    pub(crate) fn try_spill(&self, key: &Key) -> Option<SpillGuard> {
+        let watch = self.watch(key);
+        let lock = Arc::clone(&watch.slot.lock).try_lock_owned().ok()?;
+        Some(SpillGuard { _lock: lock, _watch: watch })
+    }
+
     /// Taken before a value is read that may be promoted.
     pub(crate) fn ticket(&self, key: &Key) -> Ticket {
         let watch = self.watch(key);
@@ -85,6 +98,13 @@ impl Drop for WriteGuard {
         // Before the lock is given back, so that whoever gets it next sees the write.
         self.watch.slot.writes.fetch_add(1, Ordering::AcqRel);
     }
+}
+
+/// The right to copy a key's entry, which stays the version that it is.
+#[derive(Debug)]
+pub(crate) struct SpillGuard {
+    _lock: OwnedMutexGuard<()>,
+    _watch: Watch,
 }
 
 /// What a promotion needs to know that its value is still the newest.

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::{
     Blob, BlobName, CleanPolicy, CleanReport, Clock, CloseReport, Counters, EntryMeta, EntryRead, Error,
-    ErrorKind, FlushReport, GetOptions, Key, KeyManagement, ListOptions, Metrics, Namespace, PutEntry,
-    PutOptions, PutOutcome, Result, Store, StoreInfo, Usage, clean_by_listing, usage_by_listing,
+    ErrorKind, FlushReport, GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace,
+    PutEntry, PutOptions, PutOutcome, Result, Store, StoreInfo, Usage, clean_by_listing, usage_by_listing,
 };
 use futures::{
     FutureExt, StreamExt,
@@ -20,12 +20,13 @@ use futures::{
     stream,
     stream::BoxStream,
 };
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::Instant};
 use tokio_util::task::TaskTracker;
 
 use crate::{
     key_lock::KeyLocks,
     merge,
+    spill::Spilling,
     tier::{LayeredBuilder, Tier, info_of},
 };
 
@@ -39,6 +40,10 @@ use crate::{
 ///   slower tiers are not touched, faster ones drop what they took. Streams are read once. Merges and fills
 ///   go to the slowest tier that has the entry; faster ones drop it until the next read brings it back
 ///   whole, slower ones get a copy of the whole.
+/// - **Spill**: a tier with the policy [`Spill`](crate::WritePolicy::Spill) gets what the tier above it evicts or
+///   is too small for, each version once. A put over a key that it has is written to it, too; merges live
+///   there. What cannot be written there is lost and counted as `spill_errors`. A flush and a close write down what
+///   the upper tier alone has, if the stack is durable by the lower one, which has to be this stack's alone.
 /// - **Evictions** take the entry from all tiers. `contains` and `meta` ask the tiers in order, promote
 ///   nothing, and fail rather than guess if a tier cannot tell. `flush` and `close` mean every tier.
 /// - **Listings** merge those of the tiers: the same key is one entry. They need every tier.
@@ -55,10 +60,11 @@ struct Inner {
     tiers: Vec<Tier>,
     info: StoreInfo,
     clock: Arc<dyn Clock>,
-    counters: Counters,
+    counters: Arc<Counters>,
     locks: KeyLocks,
-    /// The copies into faster tiers.
+    /// The copies into other tiers, and the writes that run to their end.
     tasks: TaskTracker,
+    spilling: Option<Spilling>,
     cleaning: tokio::sync::Mutex<()>,
     closed: AtomicBool,
 }
@@ -69,18 +75,25 @@ impl LayeredStore {
         LayeredBuilder::new()
     }
 
-    pub(crate) fn of(tiers: Vec<Tier>, clock: Arc<dyn Clock>) -> Self {
+    /// A stack of these tiers; `None` if what one evicts is another stack's.
+    pub(crate) fn of(tiers: Vec<Tier>, clock: Arc<dyn Clock>) -> Option<Self> {
         let info = info_of(&tiers);
-        Self(Arc::new(Inner {
+        let (counters, locks, tasks) = (Arc::default(), KeyLocks::default(), TaskTracker::new());
+        let spilling = Spilling::of(&tiers, &locks, &counters, &tasks);
+        if spilling.as_ref().is_some_and(|spilling| !spilling.begin()) {
+            return None;
+        }
+        Some(Self(Arc::new(Inner {
             tiers,
             info,
             clock,
-            counters: Counters::default(),
-            locks: KeyLocks::default(),
-            tasks: TaskTracker::new(),
+            counters,
+            locks,
+            tasks,
+            spilling,
             cleaning: tokio::sync::Mutex::default(),
             closed: AtomicBool::new(false),
-        }))
+        })))
     }
 
     pub(crate) fn tiers(&self) -> &[Tier] {
@@ -95,25 +108,28 @@ impl LayeredStore {
         &self.0.counters
     }
 
+    pub(crate) fn spilling(&self) -> Option<&Spilling> {
+        self.0.spilling.as_ref()
+    }
+
     pub(crate) fn locks(&self) -> &KeyLocks {
         &self.0.locks
     }
 
-    /// Runs work that has begun to change a tier to its end, although its caller may not wait for it: what
-    /// a store does on a blocking thread must not land after the key's turn was given back.
+    /// As [`to_its_end`], as a task of this stack.
     pub(crate) fn to_its_end<T: Send + 'static>(
         &self,
         operation: &'static str,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> BoxFuture<'static, Result<T>> {
-        let Ok(handle) = Handle::try_current() else { return work.boxed() };
-        let task = self.0.tasks.spawn_on(work, &handle);
-        async move {
-            task.await.unwrap_or_else(|error| {
-                Err(Error::new(ErrorKind::Internal, "layered", operation).with_source(error))
-            })
+        to_its_end(&self.0.tasks, operation, work)
+    }
+
+    async fn write_down(&self) -> Result<()> {
+        match self.spilling() {
+            Some(spilling) => spilling.write_down().await,
+            None => Ok(()),
         }
-        .boxed()
     }
 
     fn open_for(&self, operation: &'static str) -> Result<()> {
@@ -144,7 +160,7 @@ impl KeyManagement for LayeredStore {
 
     fn list(&self, options: ListOptions) -> BoxStream<'static, Result<EntryMeta>> {
         match self.open_for("list") {
-            Ok(()) => merge::list(&self.0.tiers, &options),
+            Ok(()) => merge::list(&self.0.tiers, self.spilling().map(Spilling::source_at), &options),
             Err(closed) => stream::iter([Err(closed)]).boxed(),
         }
     }
@@ -163,7 +179,7 @@ impl Store for LayeredStore {
     }
 
     /// Answers from the fastest tier alone.
-    fn get_now(&self, key: &Key, blob: &BlobName) -> Option<Bytes> {
+    fn get_now(&self, key: KeyView<'_>, blob: &BlobName) -> Option<Bytes> {
         if self.open_for("get").is_err() {
             return None;
         }
@@ -226,7 +242,10 @@ impl Store for LayeredStore {
 
     async fn flush(&self) -> Result<FlushReport> {
         let flushed = match self.open_for("flush") {
-            Ok(()) => flush_all(&self.0.tiers).await,
+            Ok(()) => {
+                let written = self.write_down().await;
+                flush_all(&self.0.tiers).await.and_then(|report| written.map(|()| report))
+            }
             Err(closed) => Err(closed),
         };
         self.0.counters.flush(flushed.is_ok());
@@ -236,7 +255,14 @@ impl Store for LayeredStore {
     async fn close(&self, deadline: Option<Duration>) -> Result<CloseReport> {
         self.0.closed.store(true, Ordering::Release);
         self.0.tasks.close();
-        let (left, deadline) = drain(&self.0.tasks, deadline).await;
+        let (mut left, mut deadline) = drain(&self.0.tasks, deadline).await;
+        if let Some(spilling) = self.spilling() {
+            let begun = Instant::now();
+            // What cannot be written now is told as left.
+            _ = within(deadline, spilling.write_down()).await;
+            left = left.saturating_add(spilling.left());
+            deadline = deadline.map(|deadline| deadline.saturating_sub(begun.elapsed()));
+        }
         let closes = join_all(self.0.tiers.iter().map(|tier| tier.store.close(deadline))).await;
         let mut reports = Vec::new();
         for (tier, report) in self.0.tiers.iter().zip(closes) {
@@ -248,6 +274,23 @@ impl Store for LayeredStore {
     }
 }
 
+/// Runs work that has begun to change a tier to its end, although its caller may not wait for it: what
+/// a store does on a blocking thread must not land after the key's turn was given back.
+pub(crate) fn to_its_end<T: Send + 'static>(
+    tasks: &TaskTracker,
+    operation: &'static str,
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> BoxFuture<'static, Result<T>> {
+    let Ok(handle) = Handle::try_current() else { return work.boxed() };
+    let task = tasks.spawn_on(work, &handle);
+    async move {
+        task.await.unwrap_or_else(|error| {
+            Err(Error::new(ErrorKind::Internal, "layered", operation).with_source(error))
+        })
+    }
+    .boxed()
+}
+
 /// Waits for `tasks` until `deadline` has passed: how many are left, and what is left of the time.
 async fn drain(tasks: &TaskTracker, deadline: Option<Duration>) -> (u64, Option<Duration>) {
     if tasks.is_empty() || Handle::try_current().is_err() {
@@ -257,7 +300,7 @@ async fn drain(tasks: &TaskTracker, deadline: Option<Duration>) -> (u64, Option<
         tasks.wait().await;
         return (0, None);
     };
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     let drained = tokio::time::timeout(deadline, tasks.wait()).await.is_ok();
     let left = if drained { 0 } else { tasks.len() as u64 };
     (left, Some(deadline.saturating_sub(begun.elapsed())))
@@ -275,6 +318,22 @@ async fn flush_all(tiers: &[Tier]) -> Result<FlushReport> {
         })
         .collect();
     reports.map(FlushReport::of_tiers)
+}
+
+/// What `work` answers, if it does before the deadline has passed.
+async fn within<T>(deadline: Option<Duration>, work: impl Future<Output = T>) -> Option<T> {
+    match deadline {
+        Some(deadline) if Handle::try_current().is_ok() => tokio::time::timeout(deadline, work).await.ok(),
+        _ => Some(work.await),
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(spilling) = &self.spilling {
+            spilling.end();
+        }
+    }
 }
 
 impl fmt::Debug for LayeredStore {

@@ -7,6 +7,7 @@
 //! | You want to  | Look at                                  |
 //! |--------------|------------------------------------------|
 //! | build tiers  | [`LayeredStore::builder`]                |
+//! | say when a tier is written | [`WritePolicy`]            |
 //! | know the rules | [`LayeredStore`]                       |
 //!
 //! ```
@@ -29,13 +30,17 @@
 //! This crate knows no concrete backend.
 #![doc(test(attr(deny(warnings), allow(dead_code))))]
 
+mod gather;
 mod key_lock;
 mod layered;
+mod limbo;
 mod merge;
+mod policy;
 mod promote;
 mod read;
+mod spill;
 mod tee;
 mod tier;
 mod write;
 
-pub use {layered::LayeredStore, tier::LayeredBuilder};
+pub use {layered::LayeredStore, policy::WritePolicy, tier::LayeredBuilder};

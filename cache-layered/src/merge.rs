@@ -3,10 +3,10 @@
 use cache_core::{EntryMeta, ListOptions, Place, Result};
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 
-use crate::tier::Tier;
+use crate::{WritePolicy, tier::Tier};
 
 /// Adds what a slower tier knows of the same entry.
-pub(crate) fn combine(mut known: EntryMeta, slower: EntryMeta) -> EntryMeta {
+pub(crate) fn combine(mut known: EntryMeta, tier: &Tier, slower: EntryMeta) -> EntryMeta {
     // A copy in a faster tier has one time for all blobs; the slower tier has each blob's own. While a put
     // goes from tier to tier, what the slower one has may be the version before.
     if !is_older(&slower, &known) {
@@ -18,7 +18,11 @@ pub(crate) fn combine(mut known: EntryMeta, slower: EntryMeta) -> EntryMeta {
         known.modified = slower.modified.or(known.modified);
     }
     known.stored_bytes = known.stored_bytes.saturating_add(slower.stored_bytes);
-    known.last_accessed = known.last_accessed.max(slower.last_accessed);
+    // A tier for spill counts it as an access that the entry was handed to it.
+    known.last_accessed = match tier.write {
+        WritePolicy::Spill => known.last_accessed.or(slower.last_accessed),
+        WritePolicy::Through => known.last_accessed.max(slower.last_accessed),
+    };
     known.access_count = known.access_count.max(slower.access_count);
     known.places.extend(slower.places);
     known
@@ -47,17 +51,61 @@ struct Head {
     ended: bool,
 }
 
+/// How many entries of the tier that evicts are listed at once.
+const PAGE: usize = 1024;
+
 /// The tiers' listings, merged; ends at the first error of any tier.
-pub(crate) fn list(tiers: &[Tier], options: &ListOptions) -> BoxStream<'static, Result<EntryMeta>> {
-    let heads: Vec<Head> = tiers
-        .iter()
-        .map(|tier| Head {
-            tier: tier.clone(),
-            rest: tier.store.list(options.clone()),
-            next: None,
-            ended: false,
-        })
-        .collect();
+///
+/// What is at `source` may move down meanwhile. So the others are listed page by page of that tier, and after
+/// it: who has left it then is below.
+pub(crate) fn list(
+    tiers: &[Tier],
+    source: Option<usize>,
+    options: &ListOptions,
+) -> BoxStream<'static, Result<EntryMeta>> {
+    let limit = options.limit.unwrap_or(usize::MAX);
+    let listed = match source {
+        None => merged(tiers.iter().map(|tier| (tier.clone(), tier.store.list(options.clone()))).collect()),
+        Some(source) => in_pages(tiers.to_vec(), source, options.clone()),
+    };
+    listed.take(limit).fuse().boxed()
+}
+
+fn in_pages(tiers: Vec<Tier>, source: usize, options: ListOptions) -> BoxStream<'static, Result<EntryMeta>> {
+    let page_size = PAGE.min(options.limit.unwrap_or(PAGE));
+    let pages = stream::try_unfold(Some(options), move |options| {
+        let tiers = tiers.clone();
+        async move {
+            let Some(options) = options else { return Ok(None) };
+            let Some(tier) = tiers.get(source) else { return Ok(None) };
+            let page = tier.store.list(options.clone().with_limit(page_size));
+            let page: Vec<EntryMeta> =
+                page.try_collect().await.map_err(|error| tier.failed("list", error))?;
+            let last = page.last().filter(|_| page.len() >= page_size).map(|meta| meta.key.clone());
+            let mut page = Some(page);
+            let lists = tiers.iter().enumerate().map(|(at, tier)| {
+                let listed = if at == source {
+                    stream::iter(page.take().into_iter().flatten().map(Ok)).boxed()
+                } else {
+                    let last = last.clone();
+                    let is_on = move |meta: &EntryMeta| last.as_ref().is_none_or(|last| meta.key <= *last);
+                    let listed = tier.store.list(options.clone());
+                    listed.try_take_while(move |meta| std::future::ready(Ok(is_on(meta)))).boxed()
+                };
+                (tier.clone(), listed)
+            });
+            let page = merged(lists.collect());
+            Ok(Some((page, last.map(|last| options.with_start_after(last)))))
+        }
+    });
+    pages.try_flatten().boxed()
+}
+
+fn merged(
+    lists: Vec<(Tier, BoxStream<'static, Result<EntryMeta>>)>,
+) -> BoxStream<'static, Result<EntryMeta>> {
+    let heads: Vec<Head> =
+        lists.into_iter().map(|(tier, rest)| Head { tier, rest, next: None, ended: false }).collect();
     stream::try_unfold(heads, |mut heads| async move {
         for head in &mut heads {
             if head.next.is_none() && !head.ended {
@@ -75,14 +123,12 @@ pub(crate) fn list(tiers: &[Tier], options: &ListOptions) -> BoxStream<'static, 
         for head in &mut heads {
             if let Some(meta) = head.next.take_if(|meta| meta.key == smallest) {
                 merged = Some(match merged {
-                    Some(known) => combine(known, meta),
+                    Some(known) => combine(known, &head.tier, meta),
                     None => meta,
                 });
             }
         }
         Ok(merged.map(|meta| (meta, heads)))
     })
-    .take(options.limit.unwrap_or(usize::MAX))
-    .fuse()
     .boxed()
 }

@@ -2,7 +2,7 @@
 
 use cache_core::{EntryRead, PutMode, PutOptions, Result};
 
-use crate::{key_lock::Ticket, layered::LayeredStore, tee, tier::Tier, write::whole};
+use crate::{WritePolicy, key_lock::Ticket, layered::LayeredStore, tee, tier::Tier, write::whole};
 
 impl LayeredStore {
     /// The tiers faster than tier `hit` that let this entry in.
@@ -10,7 +10,8 @@ impl LayeredStore {
         let lengths = || entry.blobs.iter().map(|(_, blob)| blob.total_len());
         let bytes = lengths().fold(0, u64::saturating_add);
         let largest = lengths().max().unwrap_or(0);
-        self.tiers().iter().take(hit).filter(|tier| tier.admits(bytes, largest)).cloned().collect()
+        let admitting = |tier: &&Tier| tier.write != WritePolicy::Spill && tier.admits(bytes, largest);
+        self.tiers().iter().take(hit).filter(admitting).cloned().collect()
     }
 
     /// Copies a whole entry, and waits for it.

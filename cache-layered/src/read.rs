@@ -5,6 +5,7 @@ use cache_core::{Blob, BlobName, EntryMeta, EntryRead, Error, ErrorKind, GetOpti
 use crate::{
     layered::LayeredStore,
     merge::{combine, placed},
+    spill::Spilling,
     tier::{Tier, is_callers_fault},
 };
 
@@ -54,6 +55,61 @@ impl Asked {
 
 impl LayeredStore {
     pub(crate) async fn read(&self, key: &Key, name: &BlobName, options: GetOptions) -> Result<Option<Blob>> {
+        loop {
+            let mark = self.mark();
+            let found = self.read_once(key, name, options.clone()).await?;
+            if found.is_some() || !self.was_between(key, mark).await {
+                return Ok(found);
+            }
+        }
+    }
+
+    pub(crate) async fn read_entry(&self, key: &Key, options: GetOptions) -> Result<Option<EntryRead>> {
+        loop {
+            let mark = self.mark();
+            let found = self.read_entry_once(key, options.clone()).await?;
+            if found.is_some() || !self.was_between(key, mark).await {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Whether any tier has the entry. A tier that cannot tell is an error unless another one has it:
+    /// never `false` instead.
+    pub(crate) async fn holds(&self, key: &Key) -> Result<bool> {
+        loop {
+            let mark = self.mark();
+            let found = self.holds_once(key).await?;
+            if found || !self.was_between(key, mark).await {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// What the tiers know of the entry together; as [`holds`](Self::holds).
+    pub(crate) async fn known(&self, key: &Key) -> Result<Option<EntryMeta>> {
+        loop {
+            let mark = self.mark();
+            let found = self.known_once(key).await?;
+            if found.is_some() || !self.was_between(key, mark).await {
+                return Ok(found);
+            }
+        }
+    }
+
+    fn mark(&self) -> u64 {
+        self.spilling().map_or(0, Spilling::mark)
+    }
+
+    /// Whether a miss is none, and tiers have to be asked again.
+    async fn was_between(&self, key: &Key, mark: u64) -> bool {
+        match self.spilling() {
+            Some(spilling) => spilling.was_between(key, mark).await,
+            None => false,
+        }
+    }
+
+    async fn read_once(&self, key: &Key, name: &BlobName, options: GetOptions) -> Result<Option<Blob>> {
         let mut asked = Asked::default();
         let mut may_promote = options.range.is_none();
         for (at, tier) in self.tiers().iter().enumerate() {
@@ -104,7 +160,7 @@ impl LayeredStore {
         asked.nowhere(self)
     }
 
-    pub(crate) async fn read_entry(&self, key: &Key, options: GetOptions) -> Result<Option<EntryRead>> {
+    async fn read_entry_once(&self, key: &Key, options: GetOptions) -> Result<Option<EntryRead>> {
         let mut asked = Asked::default();
         for (at, tier) in self.tiers().iter().enumerate() {
             let ticket = (at > 0).then(|| self.locks().ticket(key));
@@ -140,9 +196,7 @@ impl LayeredStore {
         asked.nowhere(self)
     }
 
-    /// Whether any tier has the entry. A tier that cannot tell is an error unless another one has it:
-    /// never `false` instead.
-    pub(crate) async fn holds(&self, key: &Key) -> Result<bool> {
+    async fn holds_once(&self, key: &Key) -> Result<bool> {
         let mut asked = Asked::default();
         for tier in self.tiers() {
             match tier.store.contains(key).await {
@@ -157,8 +211,7 @@ impl LayeredStore {
         asked.failure.or(asked.corrupt).map_or(Ok(false), Err)
     }
 
-    /// What the tiers know of the entry together; as [`holds`](Self::holds).
-    pub(crate) async fn known(&self, key: &Key) -> Result<Option<EntryMeta>> {
+    async fn known_once(&self, key: &Key) -> Result<Option<EntryMeta>> {
         let mut asked = Asked::default();
         let mut known: Option<EntryMeta> = None;
         for tier in self.tiers() {
@@ -166,7 +219,7 @@ impl LayeredStore {
                 Ok(Some(meta)) => {
                     let meta = placed(tier, meta);
                     known = Some(match known {
-                        Some(known) => combine(known, meta),
+                        Some(known) => combine(known, tier, meta),
                         None => meta,
                     });
                 }

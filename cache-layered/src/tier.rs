@@ -1,8 +1,10 @@
 use std::sync::Arc;
 
-use cache_core::{Clock, Error, ErrorKind, Powers, PutEntry, Result, Store, StoreInfo, SystemClock};
+use cache_core::{
+    Clock, Error, ErrorKind, Powers, PutEntry, Result, SpillSource, Store, StoreInfo, SystemClock,
+};
 
-use crate::LayeredStore;
+use crate::{LayeredStore, WritePolicy, policy::contradiction};
 
 /// A named store of the stack.
 #[derive(Clone, Debug)]
@@ -10,6 +12,9 @@ pub(crate) struct Tier {
     pub(crate) name: Arc<str>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) info: StoreInfo,
+    pub(crate) write: WritePolicy,
+    /// The store once more, if it hands on what it evicts.
+    pub(crate) source: Option<Arc<dyn SpillSource>>,
 }
 
 impl Tier {
@@ -47,6 +52,11 @@ pub(crate) fn largest_known(entry: &PutEntry) -> u64 {
     entry.blobs().iter().filter_map(|(_, blob)| blob.known_len()).max().unwrap_or(0)
 }
 
+/// The bytes of all blobs whose lengths are known.
+pub(crate) fn known_bytes(entry: &PutEntry) -> u64 {
+    entry.blobs().iter().filter_map(|(_, blob)| blob.known_len()).fold(0, u64::saturating_add)
+}
+
 /// Whether the caller is at fault, so that no other tier would answer otherwise.
 pub(crate) fn is_callers_fault(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Invalid)
@@ -58,17 +68,40 @@ pub(crate) fn is_callers_fault(error: &Error) -> bool {
 pub struct LayeredBuilder {
     tiers: Vec<Tier>,
     clock: Arc<dyn Clock>,
+    /// A policy was set before there was a tier.
+    is_misplaced: bool,
 }
 
 impl LayeredBuilder {
     pub(crate) fn new() -> Self {
-        Self { tiers: Vec::new(), clock: Arc::new(SystemClock) }
+        Self { tiers: Vec::new(), clock: Arc::new(SystemClock), is_misplaced: false }
     }
 
     /// Adds the next slower tier.
-    pub fn tier(mut self, name: impl Into<Arc<str>>, store: Arc<dyn Store>) -> Self {
+    pub fn tier(self, name: impl Into<Arc<str>>, store: Arc<dyn Store>) -> Self {
+        self.push(name.into(), store, None)
+    }
+
+    /// Adds the next slower tier, which hands on what it evicts to the one after it: that one has to be for
+    /// [`Spill`](WritePolicy::Spill).
+    ///
+    /// The store hands on to this stack as long as it is open. A second stack over it is refused.
+    pub fn spilling_tier(self, name: impl Into<Arc<str>>, source: Arc<dyn SpillSource>) -> Self {
+        self.push(name.into(), Arc::clone(&source) as Arc<dyn Store>, Some(source))
+    }
+
+    fn push(mut self, name: Arc<str>, store: Arc<dyn Store>, source: Option<Arc<dyn SpillSource>>) -> Self {
         let info = store.info();
-        self.tiers.push(Tier { name: name.into(), store, info });
+        self.tiers.push(Tier { name, store, info, write: WritePolicy::default(), source });
+        self
+    }
+
+    /// Says when the tier that was added last is written; [`Through`](WritePolicy::Through) by default.
+    pub fn write(mut self, policy: WritePolicy) -> Self {
+        match self.tiers.last_mut() {
+            Some(tier) => tier.write = policy,
+            None => self.is_misplaced = true,
+        }
         self
     }
 
@@ -84,9 +117,13 @@ impl LayeredBuilder {
     ///
     /// [`Invalid`](ErrorKind::Invalid) without tiers, if two have the same name, one has none or two are one
     /// store, or if the slowest tier ends with the process and another does not: merges live in the slowest
-    /// tier, and what a flush calls durable must outlive them.
+    /// tier, and what a flush calls durable must outlive them. So are policies that contradict each other, and
+    /// a store that hands on to another stack.
     pub fn build(self) -> Result<LayeredStore> {
         let refuse = |why: String| Err(Error::invalid(why).at("layered", "open"));
+        if self.is_misplaced {
+            return refuse("a policy is set before there is a tier".into());
+        }
         if self.tiers.is_empty() {
             return refuse("a layered store has at least one tier".into());
         }
@@ -111,7 +148,11 @@ impl LayeredBuilder {
                 slowest.name, durable.name
             ));
         }
-        Ok(LayeredStore::of(self.tiers, self.clock))
+        if let Some(why) = contradiction(&self.tiers) {
+            return refuse(why);
+        }
+        LayeredStore::of(self.tiers, self.clock)
+            .ok_or_else(|| Error::invalid("a tier hands on to another stack already").at("layered", "open"))
     }
 }
 
@@ -125,7 +166,10 @@ pub(crate) fn info_of(tiers: &[Tier]) -> StoreInfo {
     powers.durable = tiers.last().is_some_and(|tier| tier.info.powers.durable);
     // Merges live in the slowest tier: where that is one process's own, another does not see them.
     let last = |of: fn(&Powers) -> bool| tiers.last().is_some_and(|tier| of(&tier.info.powers));
-    powers.shared = last(|powers| powers.shared) && all(|powers| powers.shared || !powers.durable);
+    // What was not evicted yet is one process's own, too.
+    let is_last_through = tiers.last().is_some_and(|tier| tier.write == WritePolicy::Through);
+    powers.shared =
+        is_last_through && last(|powers| powers.shared) && all(|powers| powers.shared || !powers.durable);
     powers.bounded = all(|powers| powers.bounded);
     powers.recency = all(|powers| powers.recency);
     powers.shared_bytes = tiers.first().is_some_and(|tier| tier.info.powers.shared_bytes);

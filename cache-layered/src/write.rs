@@ -2,6 +2,9 @@
 //!
 //! In that order a failure leaves the older value intact: the tiers below the one that failed have not
 //! been touched, and those above it drop what they took.
+//!
+//! A tier for spill gets what the tier above it is too small for, and keeps what it has up to date: so a put that
+//! fails, or is lost with the process before a flush, leaves the older value.
 
 use std::sync::Arc;
 
@@ -12,17 +15,32 @@ use cache_core::{
 use futures::channel::oneshot;
 
 use crate::{
+    WritePolicy,
+    gather::gather,
     layered::LayeredStore,
     tee,
-    tier::{Tier, largest_known},
+    tier::{Tier, known_bytes, largest_known},
 };
 
 /// What each tier did, fastest first.
 type Statuses = Vec<(Arc<str>, PutStatus)>;
 
+/// Where a merge goes.
+enum Home {
+    /// To the slowest tier that has the entry.
+    Has(usize),
+    /// No tier has it: to the slowest that lets the blob in.
+    None(usize),
+}
+
 impl LayeredStore {
     pub(crate) async fn write(&self, key: &Key, entry: PutEntry, options: PutOptions) -> Result<PutOutcome> {
         entry.check(self.facts().max_blob_bytes)?;
+        let entry = match self.spilling() {
+            // What streams past the tier that evicts cannot be taken back from it.
+            Some(spilling) => gather(entry, spilling.most_in_hand(), self.facts().max_blob_bytes).await?,
+            None => entry,
+        };
         let streams = entry.blobs().iter().any(|(_, blob)| matches!(blob, PutBlob::Stream { .. }));
         let (store, key) = (self.clone(), key.clone());
         match (options.mode, streams) {
@@ -51,21 +69,54 @@ impl LayeredStore {
 
     /// Writes a whole entry that is in hand.
     async fn write_through(&self, key: &Key, entry: PutEntry, options: &PutOptions) -> Result<PutOutcome> {
-        let largest = largest_known(&entry);
+        let (bytes, largest) = (known_bytes(&entry), largest_known(&entry));
+        // Asked before anything is changed.
+        let is_below = match self.spilling() {
+            Some(spilling) => spilling.is_below(key).await?,
+            None => false,
+        };
+        let replacing = match self.spilling().filter(|_| !is_below) {
+            Some(spilling) => spilling.begin_replacing(key),
+            None => None,
+        };
         let (copies, _no_streams) = tee::split(entry, self.tiers().len());
         let mut statuses = Statuses::new();
         for (tier, copy) in self.tiers().iter().zip(copies) {
-            let put = if tier.is_too_large(largest) {
+            let above = statuses.last().map(|(_, status)| *status);
+            let is_too_small = tier.source.is_some() && !tier.admits(bytes, largest);
+            let has_nothing =
+                tier.write == WritePolicy::Spill && !is_below && above == Some(PutStatus::Stored);
+            let put = if is_too_small || has_nothing {
+                Ok(PutStatus::Refused(Refusal::PassedOver))
+            } else if tier.is_too_large(largest) {
                 tier.store.evict(key).await.map(|()| PutStatus::Refused(Refusal::PassedOver))
             } else {
                 tier.store.put(key, copy.freely(), options.clone()).await.map(|outcome| outcome.status)
             };
             match put {
                 Ok(status) => statuses.push((Arc::clone(&tier.name), status)),
-                Err(error) => return Err(self.take_back(key, &statuses, tier.failed("put", error)).await),
+                Err(error) => {
+                    let failure = self.take_back(key, &statuses, tier.failed("put", error)).await;
+                    if let (Some(spilling), Some((older, _in_limbo))) = (self.spilling(), replacing) {
+                        spilling.restore(key, older).await;
+                    }
+                    return Err(failure);
+                }
             }
         }
+        self.end_write(key, &statuses).await?;
         Ok(outcome(statuses))
+    }
+
+    /// Takes an older value from the tier that was passed over because it evicts, once the newer one is below.
+    async fn end_write(&self, key: &Key, statuses: &Statuses) -> Result<()> {
+        let Some(spilling) = self.spilling() else { return Ok(()) };
+        let stored = |at: usize| statuses.get(at).is_some_and(|(_, status)| *status == PutStatus::Stored);
+        if let Some(tier) = self.tiers().get(spilling.source_at()).filter(|_| !stored(spilling.source_at())) {
+            tier.store.evict(key).await.map_err(|error| tier.failed("put", error))?;
+        }
+        spilling.wrote(key, !stored(spilling.source_at()) || stored(spilling.below_at()));
+        Ok(())
     }
 
     /// Writes a whole entry that streams in. The tiers read along; the key's turn is taken when the source
@@ -126,6 +177,7 @@ impl LayeredStore {
             }
             tier.store.evict(key).await.map_err(|error| tier.failed("put", error))?;
         }
+        self.end_write(key, &statuses).await?;
         Ok(outcome(statuses))
     }
 
@@ -145,7 +197,19 @@ impl LayeredStore {
     /// Adds blobs where the whole entry is, which is the slowest tier that has it. Slower tiers get a whole
     /// copy; faster ones drop theirs, and the next read brings it back to them whole.
     async fn write_in_place(&self, key: &Key, entry: PutEntry, options: PutOptions) -> Result<PutOutcome> {
-        let home = self.home(key, largest_known(&entry)).await?;
+        let streams = entry.blobs().iter().any(|(_, blob)| matches!(blob, PutBlob::Stream { .. }));
+        let home = match (self.home(key, largest_known(&entry)).await?, self.spilling()) {
+            (Home::Has(at), Some(spilling)) if at == spilling.source_at() => {
+                // Where it cannot be refused for the room of others.
+                if spilling.copy_down(key).await? { spilling.below_at() } else { at }
+            }
+            (Home::None(_), Some(_)) if !streams => {
+                let mut whole = options;
+                whole.mode = PutMode::Replace;
+                return self.write_through(key, entry, &whole).await;
+            }
+            (Home::Has(at) | Home::None(at), _) => at,
+        };
         let mut statuses = Statuses::new();
         // Beforehand, so that nothing old is left in them wherever this ends.
         for tier in self.tiers().iter().take(home) {
@@ -156,14 +220,22 @@ impl LayeredStore {
         let put = tier.store.put(key, entry, options).await.map_err(|error| tier.failed("put", error))?;
         statuses.push((Arc::clone(&tier.name), put.status));
         for slower in self.tiers().iter().skip(home + 1) {
+            let above = statuses.last().map(|(_, status)| *status);
+            if slower.write == WritePolicy::Spill && above == Some(PutStatus::Stored) {
+                statuses.push((Arc::clone(&slower.name), PutStatus::Refused(Refusal::PassedOver)));
+                continue;
+            }
             let copied = copy_whole(key, tier, slower).await.map_err(|error| slower.failed("put", error))?;
             statuses.push((Arc::clone(&slower.name), copied));
+        }
+        if let Some(spilling) = self.spilling() {
+            spilling.wrote(key, home != spilling.source_at());
         }
         Ok(outcome(statuses))
     }
 
-    /// Which tier a merge goes to: the slowest that has the entry, else the slowest that lets the blob in.
-    async fn home(&self, key: &Key, largest_blob: u64) -> Result<usize> {
+    /// Which tier a merge goes to.
+    async fn home(&self, key: &Key, largest_blob: u64) -> Result<Home> {
         let too_large = |tier: &Tier| {
             let detail = "the entry's blobs lie in this tier, and the new one is over its limit";
             tier.failed("put", Error::new(ErrorKind::TooLarge, "", "").with_detail(detail))
@@ -172,13 +244,14 @@ impl LayeredStore {
         for (at, tier) in self.tiers().iter().enumerate().rev() {
             let admits = !tier.is_too_large(largest_blob);
             if tier.store.contains(key).await.map_err(|error| tier.failed("put", error))? {
-                return if admits { Ok(at) } else { Err(too_large(tier)) };
+                return if admits { Ok(Home::Has(at)) } else { Err(too_large(tier)) };
             }
             if admits {
                 admitting = admitting.or(Some(at));
             }
         }
         admitting
+            .map(Home::None)
             .ok_or_else(|| Error::new(ErrorKind::TooLarge, "", "").with_detail("no tier lets the blob in"))
     }
 
@@ -191,6 +264,9 @@ impl LayeredStore {
             for tier in store.tiers() {
                 let one = tier.store.evict(&key).await.map_err(|error| tier.failed("evict", error));
                 evicted = evicted.and(one);
+            }
+            if let (Ok(()), Some(spilling)) = (&evicted, store.spilling()) {
+                spilling.wrote(&key, true);
             }
             evicted
         })
@@ -207,7 +283,11 @@ async fn put_behind(
     largest: u64,
     next_may_end: oneshot::Sender<()>,
 ) -> Result<PutStatus> {
-    let put = if tier.is_too_large(largest) {
+    let put = if tier.source.is_some() {
+        // It is for what is in hand; an older value goes when the newer one is below.
+        drop(copy);
+        Ok(PutStatus::Refused(Refusal::PassedOver))
+    } else if tier.is_too_large(largest) {
         drop(copy);
         tier.store.evict(key).await.map(|()| PutStatus::Refused(Refusal::PassedOver))
     } else {

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cache_conformance::{CLAUSES, Factory, Handle, Heap, Outcome, Setup};
+use cache_conformance::{CLAUSES, Factory, Handle, Heap, Outcome, Reference, Setup};
 use cache_core::{Result, Store};
 use cache_disk::{DiskOptions, DiskStore};
-use cache_layered::LayeredStore;
+use cache_layered::{LayeredStore, WritePolicy};
 use cache_memory::{MemoryOptions, MemoryStore};
 use tempfile::TempDir;
 
@@ -69,6 +69,25 @@ impl Factory for DiskOverDisk {
     }
 }
 
+/// What evicts keeps little, and the tier below takes what is large.
+struct Spilling(TempDir);
+
+#[async_trait]
+impl Factory for Spilling {
+    async fn open(&self, setup: &Setup) -> Result<Arc<dyn Store>> {
+        let mut powers = Reference::volatile().powers();
+        powers.spills = true;
+        let source = Reference::with_powers(powers).store(setup)?;
+        let builder = LayeredStore::builder().spilling_tier("memory", Arc::new(source));
+        let builder = builder.tier("disk", disk(&self.0, setup).await?).write(WritePolicy::Spill);
+        Ok(Arc::new(builder.build()?))
+    }
+
+    fn heap(&self) -> Option<&dyn Heap> {
+        Some(&Allocated)
+    }
+}
+
 fn assert_keeps<F: Factory>(fresh: impl Fn() -> F) {
     for clause in CLAUSES.iter().filter(|clause| clause.needs == Some(Handle::Heap)) {
         assert_eq!(clause.run(fresh()), Outcome::Passed, "{clause:?}");
@@ -81,4 +100,5 @@ fn large_blobs_stream_in_little_memory() {
     let dir = || tempfile::tempdir().unwrap();
     assert_keeps(|| MemoryOverDisk(dir()));
     assert_keeps(|| DiskOverDisk(dir(), dir()));
+    assert_keeps(|| Spilling(dir()));
 }

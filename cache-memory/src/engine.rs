@@ -1,252 +1,307 @@
-//! The entries, the order in which they go and the one budget; all of it under the store's lock.
+//! The shards, the one budget over them, and what goes when it is reached.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
-    ops::Bound,
+    sync::{
+        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    thread,
     time::SystemTime,
 };
 
 use bytes::Bytes;
-use cache_core::{BlobMeta, BlobName, EntryMeta, Key, ListOptions, PutMode, Refusal};
+use cache_core::{BlobName, Digest, Key, KeyView, Namespace, PutMode, Refusal, Usage};
+use tokio::sync::Notify;
 
 use crate::{
-    MemoryOptions,
-    order::{Order, Standing},
+    MemoryOptions, Policy,
+    account::{Account, Total},
+    eviction::{Clock, Order},
+    seeds::Seeds,
+    shard::{Read, Shard, Write, shard_of},
+    slot::{Blobs, Slot},
+    space::Spaces,
 };
 
-/// Keys looked at under one hold of the lock while listing.
-const PAGE: usize = 512;
+pub(crate) use evict::Leaving;
 
-#[derive(Debug, Default)]
-pub(crate) struct Engine {
-    entries: BTreeMap<Key, Slot>,
-    order: Order,
-    bytes: u64,
-    /// Bytes of streams that are still coming in.
-    reserved: u64,
-    max_bytes: Option<u64>,
-    max_entries: Option<u64>,
-}
+mod evict;
+mod list;
 
 #[derive(Debug)]
-struct Slot {
-    blobs: BTreeMap<BlobName, Held>,
-    bytes: u64,
-    standing: Standing,
-    last_accessed: SystemTime,
-    access_count: u64,
+pub(crate) struct Engine {
+    lanes: Box<[Lane]>,
+    /// What the next victim of each shard is worth at least; the largest number without one.
+    ranks: Box<[AtomicU64]>,
+    bits: u32,
+    seeds: Seeds,
+    spaces: Spaces,
+    account: Account,
+    order: Policy,
+    clock: Clock,
+    /// Handovers that were not answered yet.
+    in_handover: AtomicUsize,
+    handed_over: Notify,
+    /// Reads change the order, so that they need their shard alone.
+    reads_reorder: bool,
+    closed: AtomicBool,
 }
 
-#[derive(Clone, Debug)]
-pub(crate) struct Held {
-    pub(crate) bytes: Bytes,
-    pub(crate) created: SystemTime,
+/// A shard on cache lines of its own.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Lane(RwLock<Shard>);
+
+/// How a put ended, or did not.
+#[derive(Debug)]
+pub(crate) enum Attempt {
+    /// The entry is visible; the older one under its key, if there was one.
+    Stored(Option<Slot>),
+    Refused(Refusal),
+    /// Something has to go first: so many bytes, or an entry.
+    NeedsRoom(u64),
+    Closed,
 }
 
-/// What left the engine. It is dropped outside of the lock: values may have owners that use the store.
-#[derive(Debug, Default)]
-pub(crate) struct Gone {
-    /// The bytes of each entry that had to go.
-    pub(crate) evicted: Vec<u64>,
-    values: Vec<Held>,
+/// What is put, where and when.
+#[derive(Debug)]
+pub(crate) struct Put<'a> {
+    pub(crate) key: &'a Key,
+    pub(crate) blobs: Blobs,
+    pub(crate) mode: PutMode,
+    pub(crate) now: SystemTime,
+    /// Bytes that were reserved for it; given back when it is stored.
+    pub(crate) reserved: u64,
 }
 
 impl Engine {
     pub(crate) fn new(options: &MemoryOptions) -> Self {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let shards = (cores.saturating_mul(16)).clamp(16, 256).next_power_of_two();
+        Self::with_shards(options, shards)
+    }
+
+    /// With so many shards, a power of two from 2 to 65,536.
+    pub(crate) fn with_shards(options: &MemoryOptions, shards: usize) -> Self {
+        let account = Account::new(options);
+        let order = if account.is_bounded() { options.policy } else { Policy::Unbounded };
         Self {
-            order: Order::new(options.policy),
-            max_bytes: options.max_bytes,
-            max_entries: options.max_entries,
-            ..Self::default()
+            lanes: (0..shards).map(|_| Lane(RwLock::new(Shard::new(new_order(order))))).collect(),
+            ranks: (0..shards).map(|_| AtomicU64::new(u64::MAX)).collect(),
+            bits: shards.ilog2(),
+            seeds: Seeds::new(),
+            spaces: Spaces::default(),
+            account,
+            order,
+            clock: Clock::default(),
+            in_handover: AtomicUsize::new(0),
+            handed_over: Notify::new(),
+            reads_reorder: new_order(order).by_use(),
+            closed: AtomicBool::new(false),
         }
     }
 
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
-    pub(crate) fn len(&self) -> u64 {
-        self.entries.len() as u64
+    pub(crate) fn total(&self) -> Total {
+        self.account.total()
     }
 
-    pub(crate) fn clear(&mut self) -> Gone {
-        let entries = std::mem::take(&mut self.entries);
-        self.order.clear();
-        self.bytes = 0;
-        let values = entries.into_values().flat_map(|slot| slot.blobs.into_values()).collect();
-        Gone { evicted: Vec::new(), values }
+    /// How many [hits](Self::hit) there were, and their bytes.
+    pub(crate) fn hits_so_far(&self) -> (u64, u64) {
+        let counts = self.lanes.iter().map(|lane| lane.read().hits_so_far());
+        counts.fold((0, 0), |(hits, bytes), (more, out)| (hits + more, bytes + out))
     }
 
-    pub(crate) fn contains(&self, key: &Key) -> bool {
-        self.entries.contains_key(key)
+    pub(crate) fn usage(&self, scope: &Namespace) -> Usage {
+        self.spaces.usage(scope)
     }
 
-    /// A blob, which counts as a use of its entry. The outer `None`: no such blob, and no use.
-    pub(crate) fn get(&mut self, key: &Key, blob: &BlobName, now: SystemTime) -> Option<Bytes> {
-        let bytes = self.entries.get(key)?.blobs.get(blob)?.bytes.clone();
-        self.touch(key, now);
-        Some(bytes)
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "there are as many lanes as the bits can count")]
+    fn lane(&self, digest: &Digest) -> &Lane {
+        &self.lanes[shard_of(digest, self.bits)]
     }
 
-    /// All blobs, which counts as one use of the entry.
-    pub(crate) fn get_entry(
-        &mut self,
-        key: &Key,
-        now: SystemTime,
-    ) -> Option<(EntryMeta, Vec<(BlobName, Bytes)>)> {
-        self.touch(key, now);
-        let slot = self.entries.get(key)?;
-        let blobs = slot.blobs.iter().map(|(name, held)| (name.clone(), held.bytes.clone())).collect();
-        Some((slot.meta(key), blobs))
+    #[inline]
+    fn read<'a>(&'a self, key: KeyView<'a>, now: u64) -> Read<'a> {
+        Read { key, hash: self.seeds.hash(key), now, clock: &self.clock }
     }
 
-    pub(crate) fn meta(&self, key: &Key) -> Option<EntryMeta> {
-        self.entries.get(key).map(|slot| slot.meta(key))
+    fn writing(&self, hash: u64) -> Write<'_> {
+        Write { hash, clock: &self.clock, held: self.account.entries(), held_bytes: self.account.bytes() }
     }
 
-    fn touch(&mut self, key: &Key, now: SystemTime) {
-        let Some(slot) = self.entries.get_mut(key) else { return };
-        self.order.touch(&mut slot.standing);
-        slot.last_accessed = now;
-        slot.access_count += 1;
-    }
-
-    /// Removes the entry; answers its bytes.
-    pub(crate) fn remove(&mut self, key: &Key, gone: &mut Gone) -> Option<u64> {
-        let slot = self.entries.remove(key)?;
-        self.order.remove(&slot.standing);
-        self.bytes -= slot.bytes;
-        gone.values.extend(slot.blobs.into_values());
-        Some(slot.bytes)
-    }
-
-    fn evict_next(&mut self, spared: &Key, gone: &mut Gone) -> bool {
-        let Some(victim) = self.order.next(spared) else { return false };
-        let bytes = self.remove(&victim, gone);
-        gone.evicted.extend(bytes);
-        true
-    }
-
-    fn room(&self) -> u64 {
-        self.max_bytes.map_or(u64::MAX, |max| max.saturating_sub(self.bytes.saturating_add(self.reserved)))
-    }
-
-    /// Evicts until there is room for `bytes` more, but never the entry of `spared`. If that cannot be,
-    /// nothing goes.
-    fn make_room(&mut self, bytes: u64, spared: &Key, gone: &mut Gone) -> bool {
-        let fixed = self.entries.get(spared).map_or(0, |slot| slot.bytes).saturating_add(self.reserved);
-        if self.max_bytes.is_some_and(|max| max.saturating_sub(fixed) < bytes) {
-            return false;
+    /// A hit, which is counted, and a use of its entry. `None`: no such blob, and no use.
+    #[inline]
+    pub(crate) fn hit(&self, key: KeyView<'_>, blob: &BlobName, now: u64) -> Option<Bytes> {
+        let lane = self.lane(key.digest);
+        let read = self.read(key, now);
+        // Alone, a read needs no further synchronisation; beside others, it does not keep them waiting.
+        if let Some(mut shard) = lane.try_write() {
+            return shard.read_alone::<true>(read, blob).cloned();
         }
-        while self.room() < bytes {
-            if !self.evict_next(spared, gone) {
-                return false;
+        if self.reads_reorder {
+            return lane.write().read_alone::<true>(read, blob).cloned();
+        }
+        lane.read().read_beside(read, blob).cloned()
+    }
+
+    /// A blob, which is a use of its entry. `None`: no such blob, and no use.
+    pub(crate) fn get(&self, key: &Key, blob: &BlobName, now: u64) -> Option<Bytes> {
+        let read = self.read(key.view(), now);
+        self.write(&key.digest).read_alone::<false>(read, blob).cloned()
+    }
+
+    /// All of an entry, which counts as one use of it.
+    pub(crate) fn with_entry<T>(&self, key: &Key, now: u64, look: impl FnOnce(&Slot) -> T) -> Option<T> {
+        let read = self.read(key.view(), now);
+        let mut shard = self.write(&key.digest);
+        let found = shard.read_entry(read).map(look);
+        drop(shard);
+        found
+    }
+
+    /// A look at an entry that is no use of it.
+    pub(crate) fn look<T>(&self, key: &Key, look: impl FnOnce(&Slot) -> T) -> Option<T> {
+        let hash = self.seeds.hash(key.view());
+        self.lane(&key.digest).read().get(hash, key.view()).map(look)
+    }
+
+    /// Makes the blobs visible in one step, or refuses them; a refused value does not leave an older one
+    /// behind, except that a fill never takes anything away.
+    pub(crate) fn attempt(&self, put: &mut Put<'_>) -> Attempt {
+        let (key, hash) = (put.key.view(), self.seeds.hash(put.key.view()));
+        let mut shard = self.write(key.digest);
+        // A put that began before `close` must not bring anything back after it.
+        if self.is_closed() {
+            return Attempt::Closed;
+        }
+        let index = shard.find(hash, key);
+        let old = index.and_then(|index| shard.slot(index));
+        let old_size = old.map(Slot::size);
+        let merged = match (put.mode, old) {
+            (PutMode::Replace, _) | (_, None) => None,
+            (mode, Some(old)) => match old.blobs().after(mode, &put.blobs) {
+                None => {
+                    self.account.release(std::mem::take(&mut put.reserved));
+                    return Attempt::Stored(None);
+                }
+                merged => merged,
+            },
+        };
+        let size = merged.as_ref().unwrap_or(&put.blobs).size();
+        if let Some(refusal) = self.account.refusal(size, put.reserved) {
+            return Attempt::Refused(refusal);
+        }
+        if let Err(missing) = self.account.exchange(old_size, size, put.reserved) {
+            return Attempt::NeedsRoom(missing);
+        }
+        put.reserved = 0;
+        let blobs = merged.unwrap_or_else(|| std::mem::take(&mut put.blobs));
+        let space = match old {
+            Some(old) => {
+                old.space().resize(old.size().bytes, size.bytes);
+                Arc::clone(old.space())
             }
+            None => self.spaces.enter(key.namespace, size.bytes),
+        };
+        let slot = Slot::new(key, space, blobs, shard.next_version(), put.now);
+        let old = shard.insert(self.writing(hash), index, slot);
+        self.publish(key.digest, &shard);
+        Attempt::Stored(old)
+    }
+
+    /// Removes an entry, if it is as `is_it` says. It is not to be dropped under a lock: values may have
+    /// owners that use the store.
+    pub(crate) fn remove(&self, key: &Key, is_it: impl FnOnce(&Slot) -> bool) -> Option<Slot> {
+        let hash = self.seeds.hash(key.view());
+        let mut shard = self.write(&key.digest);
+        let index = shard.find(hash, key.view())?;
+        shard.slot(index).filter(|slot| is_it(slot))?;
+        let gone = shard.remove(hash, index);
+        self.leave_behind(&shard, gone)
+    }
+
+    /// Takes an entry that left its shard off the account.
+    fn leave_behind(&self, shard: &Shard, slot: Option<Slot>) -> Option<Slot> {
+        let slot = slot?;
+        let size = slot.size();
+        self.spaces.leave(slot.space(), size.bytes);
+        self.account.remove(size);
+        self.publish(slot.digest(), shard);
+        Some(slot)
+    }
+
+    /// Ends the store, and drops what it holds.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        for (lane, rank) in self.lanes.iter().zip(&self.ranks) {
+            let mut shard = lane.write();
+            let slab = shard.clear(new_order(self.order));
+            for (_, slot) in slab.iter() {
+                let size = slot.size();
+                self.spaces.leave(slot.space(), size.bytes);
+                self.account.remove(size);
+            }
+            rank.store(u64::MAX, Ordering::Relaxed);
+            drop(shard);
+            drop(slab);
         }
-        true
+        // Whoever waits for room need not wait for a sink.
+        self.handed_over.notify_waiters();
     }
 
     /// Reserves bytes of a stream that comes in for `key`, whose older value stays: the stream may fail yet.
-    pub(crate) fn reserve(&mut self, bytes: u64, key: &Key, gone: &mut Gone) -> bool {
-        let granted = self.make_room(bytes, key, gone);
-        if granted {
-            self.reserved += bytes;
-        }
-        granted
+    pub(crate) fn could_reserve(&self, bytes: u64, key: &Key) -> bool {
+        self.account.could_reserve(bytes, self.look(key, Slot::size))
     }
 
-    pub(crate) fn release(&mut self, bytes: u64) {
-        self.reserved = self.reserved.saturating_sub(bytes);
+    /// Reserves bytes of a stream, or says how many have to go first.
+    pub(crate) fn reserve(&self, bytes: u64) -> Result<(), u64> {
+        self.account.reserve(bytes)
     }
 
-    /// Makes the blobs visible in one step, or refuses them; a refused value does not leave an older
-    /// one behind, except that a fill never takes anything away.
-    pub(crate) fn put(
-        &mut self,
-        key: &Key,
-        new: Vec<(BlobName, Held)>,
-        mode: PutMode,
-        now: SystemTime,
-        gone: &mut Gone,
-    ) -> Result<(), Refusal> {
-        let old = self.entries.get(key);
-        let mut blobs = match (mode, old) {
-            (PutMode::Replace, _) | (_, None) => BTreeMap::new(),
-            (PutMode::Merge | PutMode::Fill, Some(old)) => old.blobs.clone(),
-        };
-        for (name, held) in new {
-            match mode {
-                PutMode::Fill if blobs.contains_key(&name) => gone.values.push(held),
-                _ => gone.values.extend(blobs.insert(name, held)),
-            }
-        }
-        let bytes: u64 = blobs.values().map(|held| held.bytes.len() as u64).sum();
-        let (before, reads) = old.map_or((None, 0), |old| (Some(old.standing), old.access_count));
-        let refusal = match self.max_bytes {
-            Some(0) => Some(Refusal::Disabled),
-            Some(max) if bytes > max => Some(Refusal::OverBudget),
-            // What is reserved cannot be evicted.
-            Some(max) if bytes > max.saturating_sub(self.reserved) => Some(Refusal::NoRoom),
-            _ => None,
-        };
-        if refusal.is_none() || mode != PutMode::Fill {
-            self.remove(key, gone);
-        }
-        if let Some(refusal) = refusal {
-            gone.values.extend(blobs.into_values());
-            return Err(refusal);
-        }
-        self.make_room(bytes, key, gone);
-        while self.max_entries.is_some_and(|max| self.len() >= max) && self.evict_next(key, gone) {}
-        let standing = self.order.insert(key.clone(), before);
-        let slot = Slot { blobs, bytes, standing, last_accessed: now, access_count: reads };
-        self.entries.insert(key.clone(), slot);
-        self.bytes += bytes;
-        Ok(())
+    pub(crate) fn release(&self, bytes: u64) {
+        self.account.release(bytes);
     }
 
-    /// The next entries after `after`, and where to go on; looks at a bounded number of keys.
-    pub(crate) fn page(
-        &self,
-        options: &ListOptions,
-        after: Option<&Key>,
-    ) -> (VecDeque<EntryMeta>, Option<Key>) {
-        let first = options.first();
-        let from = after.map_or(Bound::Included(&first), Bound::Excluded);
-        let mut found = VecDeque::new();
-        let mut looked_at = 0;
-        for (key, slot) in self.entries.range::<Key, _>((from, Bound::Unbounded)) {
-            if options.ends_before(key) {
-                return (found, None);
-            }
-            if options.admits(key) {
-                found.push_back(slot.meta(key));
-            }
-            looked_at += 1;
-            if looked_at == PAGE || options.limit.is_some_and(|limit| found.len() >= limit) {
-                return (found, Some(key.clone()));
-            }
-        }
-        (found, None)
+    fn write(&self, digest: &Digest) -> RwLockWriteGuard<'_, Shard> {
+        self.lane(digest).write()
     }
 
-    /// What is known of every entry of a scope.
-    pub(crate) fn scope(&self, options: &ListOptions) -> Vec<EntryMeta> {
-        self.entries.iter().filter(|(key, _)| options.admits(key)).map(|(key, slot)| slot.meta(key)).collect()
+    /// Tells what the next victim of a shard is worth now.
+    fn publish(&self, digest: &Digest, shard: &Shard) {
+        if let Some(rank) = self.ranks.get(shard_of(digest, self.bits)) {
+            rank.store(shard.rank(), Ordering::Relaxed);
+        }
     }
 }
 
-impl Slot {
-    fn meta(&self, key: &Key) -> EntryMeta {
-        let blobs = self
-            .blobs
-            .iter()
-            .map(|(name, held)| BlobMeta::new(name.clone(), held.bytes.len() as u64, Some(held.created)))
-            .collect();
-        let mut meta = EntryMeta::new(key.clone(), self.bytes).with_blobs(blobs);
-        meta.last_accessed = Some(self.last_accessed);
-        meta.access_count = Some(self.access_count);
-        meta.with_place("memory", "")
+fn new_order(policy: Policy) -> Order {
+    match policy {
+        Policy::TinyLfu => Order::tiny_lfu(),
+        Policy::Lfu => Order::lfu(),
+        Policy::Lru => Order::lru(),
+        Policy::Unbounded => Order::None,
+    }
+}
+
+impl Lane {
+    // Nothing panics under a lock; a poisoned one would still hold a consistent shard.
+    fn read(&self) -> RwLockReadGuard<'_, Shard> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Shard> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[inline]
+    fn try_write(&self) -> Option<RwLockWriteGuard<'_, Shard>> {
+        self.0.try_write().ok()
     }
 }
 

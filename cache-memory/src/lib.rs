@@ -26,11 +26,21 @@
 //! Which entries go first is a [`Policy`]; they go whole. This crate does no I/O and spawns nothing.
 #![doc(test(attr(deny(warnings), allow(dead_code))))]
 
+mod account;
+mod clock;
 mod engine;
+mod eviction;
+mod index;
 mod memory;
 mod options;
-mod order;
 mod policy;
 mod put;
+mod seeds;
+mod shard;
+mod slab;
+mod slot;
+mod space;
+mod table;
+mod ticker;
 
 pub use {memory::MemoryStore, options::MemoryOptions, policy::Policy};

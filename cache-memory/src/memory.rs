@@ -1,10 +1,7 @@
 use std::{
     collections::VecDeque,
     fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -12,14 +9,18 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::{
     Blob, BlobName, CleanPolicy, CleanReport, Clock, CloseReport, Counters, EntryMeta, EntryRead, Error,
-    ErrorKind, FlushReport, GetOptions, Key, KeyManagement, ListOptions, Metrics, Namespace, Powers,
-    PutEntry, PutOptions, PutOutcome, Result, Store, StoreInfo, SystemClock, Usage, slice_range,
+    ErrorKind, EvictionSink, FlushReport, GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics,
+    Namespace, Powers, PutEntry, PutOptions, PutOutcome, Result, SpillSource, Store, StoreInfo, Usage,
+    slice_range,
 };
 use futures::{StreamExt, stream, stream::BoxStream};
 
 use crate::{
     MemoryOptions,
-    engine::{Engine, Gone},
+    clock::{self, Time},
+    engine::Engine,
+    slot::Slot,
+    ticker::Ticks,
 };
 
 /// A bounded store in memory. Clones share it.
@@ -27,11 +28,13 @@ use crate::{
 pub struct MemoryStore(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
-    engine: Mutex<Engine>,
+    pub(crate) engine: Engine,
     pub(crate) options: MemoryOptions,
-    pub(crate) clock: Arc<dyn Clock>,
-    counters: Counters,
-    closed: AtomicBool,
+    pub(crate) time: Time,
+    pub(crate) counters: Counters,
+    pub(crate) sink: RwLock<Option<Arc<dyn EvictionSink>>>,
+    /// Held by the one `clean` that runs.
+    cleaning: Mutex<()>,
 }
 
 impl MemoryStore {
@@ -41,64 +44,56 @@ impl MemoryStore {
     ///
     /// [`Invalid`](ErrorKind::Invalid) if the options contradict themselves.
     pub fn open(options: MemoryOptions) -> Result<Self> {
-        Self::open_with_clock(options, Arc::new(SystemClock))
+        Self::open_at(options, Time::Machine(Ticks::new()))
     }
 
-    /// Opens an empty store that reads the time from `clock`.
+    /// Opens an empty store that reads the time from `clock`, for each read, too.
     ///
     /// # Errors
     ///
     /// As [`open`](Self::open).
     pub fn open_with_clock(options: MemoryOptions, clock: Arc<dyn Clock>) -> Result<Self> {
+        Self::open_at(options, Time::Given(clock))
+    }
+
+    fn open_at(options: MemoryOptions, time: Time) -> Result<Self> {
         options.check()?;
-        let engine = Mutex::new(Engine::new(&options));
         Ok(Self(Arc::new(Inner {
-            engine,
+            engine: Engine::new(&options),
             options,
-            clock,
+            time,
             counters: Counters::default(),
-            closed: AtomicBool::new(false),
+            sink: RwLock::default(),
+            cleaning: Mutex::default(),
         })))
     }
 
-    pub(crate) fn engine(&self) -> MutexGuard<'_, Engine> {
-        // Nothing panics under the lock; a poisoned one would still hold a consistent engine.
-        self.0.engine.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.0.closed.load(Ordering::Acquire)
-    }
-
     fn open_for(&self, operation: &'static str) -> Result<()> {
-        if self.is_closed() { Err(Error::new(ErrorKind::Closed, "memory", operation)) } else { Ok(()) }
+        let closed = self.0.engine.is_closed();
+        if closed { Err(Error::new(ErrorKind::Closed, "memory", operation)) } else { Ok(()) }
     }
 
-    /// The engine of an open store. `close` empties it, so that a look from before would find nothing.
-    fn open_engine(&self, operation: &'static str) -> Result<MutexGuard<'_, Engine>> {
-        let engine = self.engine();
-        self.open_for(operation).map(|()| engine)
-    }
-
-    /// Counts what was evicted, and drops what is gone; not to be called under the lock.
-    pub(crate) fn settle(&self, gone: Gone) {
-        for bytes in gone.evicted {
-            self.0.counters.eviction(bytes);
+    /// What was found in an open store. `close` empties it: what is not found is only absent if it was open.
+    fn found<T>(&self, operation: &'static str, found: Option<T>) -> Result<Option<T>> {
+        if found.is_none() {
+            self.open_for(operation)?;
         }
+        Ok(found)
     }
 }
 
 #[async_trait]
 impl KeyManagement for MemoryStore {
     async fn contains(&self, key: &Key) -> Result<bool> {
-        let answer = self.open_engine("contains").map(|engine| engine.contains(key));
+        let found = self.0.engine.look(key, |_| ());
+        let answer = self.found("contains", found).map(|found| found.is_some());
         self.0.counters.contains(&answer);
         answer
     }
 
     async fn evict(&self, key: &Key) -> Result<()> {
-        let mut gone = Gone::default();
-        self.open_engine("evict")?.remove(key, &mut gone);
+        self.open_for("evict")?;
+        drop(self.0.engine.remove(key, |_| true));
         self.0.counters.removal();
         Ok(())
     }
@@ -118,14 +113,12 @@ impl KeyManagement for MemoryStore {
                     if ended {
                         return None;
                     }
-                    let found = store.open_engine("list").map(|engine| engine.page(&options, after.as_ref()));
-                    let (next, resume) = match found {
-                        Ok(found) => found,
-                        Err(closed) => return Some((Err(closed), None)),
-                    };
-                    page = next;
-                    ended = resume.is_none();
-                    after = resume;
+                    (page, after) = store.0.engine.page(&options, after.as_ref());
+                    ended = after.is_none();
+                    // What a store that is closed does not hold is not absent.
+                    if let Err(closed) = store.open_for("list") {
+                        return Some((Err(closed), None));
+                    }
                 }
             }
         })
@@ -140,6 +133,7 @@ impl Store for MemoryStore {
     fn info(&self) -> StoreInfo {
         let mut powers = Powers::default();
         (powers.bounded, powers.recency, powers.shared_bytes, powers.streaming) = (true, true, true, true);
+        powers.spills = true;
         StoreInfo::new("memory", "", powers)
             .with_max_bytes(self.0.options.max_bytes)
             .with_max_entries(self.0.options.max_entries)
@@ -148,26 +142,23 @@ impl Store for MemoryStore {
 
     fn metrics(&self) -> Metrics {
         let mut metrics = self.0.counters.snapshot();
-        let engine = self.engine();
-        metrics.resident_bytes = Some(engine.bytes());
-        metrics.entries = Some(engine.len());
+        let (hits, bytes_out) = self.0.engine.hits_so_far();
+        metrics.hits += hits;
+        metrics.bytes_out += bytes_out;
+        let total = self.0.engine.total();
+        (metrics.resident_bytes, metrics.entries) = (Some(total.bytes()), Some(total.entries()));
         metrics
     }
 
-    fn get_now(&self, key: &Key, blob: &BlobName) -> Option<Bytes> {
-        if self.is_closed() {
-            return None;
-        }
-        let now = self.0.clock.now();
-        let bytes = self.engine().get(key, blob, now)?;
-        self.0.counters.hit(bytes.len() as u64);
-        Some(bytes)
+    /// One look under one lock, or beside other readers: no allocation, no copy, no look at the clock's
+    /// hardware.
+    fn get_now(&self, key: KeyView<'_>, blob: &BlobName) -> Option<Bytes> {
+        self.0.engine.hit(key, blob, self.0.time.of_hit())
     }
 
     async fn get(&self, key: &Key, blob: &BlobName, options: GetOptions) -> Result<Option<Blob>> {
-        let now = self.0.clock.now();
-        let found = self.open_engine("get").map(|mut engine| engine.get(key, blob, now));
-        let read = match found {
+        let found = self.0.engine.get(key, blob, clock::nanos(self.0.time.now()));
+        let read = match self.found("get", found) {
             Ok(Some(bytes)) => slice_range(&bytes, options.range)
                 .map(|part| Some(Blob::part(bytes.len() as u64, part)))
                 .map_err(|error| error.at("memory", "get").with_key(key)),
@@ -179,14 +170,8 @@ impl Store for MemoryStore {
     }
 
     async fn get_entry(&self, key: &Key, _options: GetOptions) -> Result<Option<EntryRead>> {
-        let now = self.0.clock.now();
-        let found = self.open_engine("get_entry").map(|mut engine| engine.get_entry(key, now));
-        let read = found.map(|found| {
-            found.map(|(meta, blobs)| {
-                let blobs = blobs.into_iter().map(|(name, bytes)| (name, Blob::from_bytes(bytes))).collect();
-                EntryRead::new(meta, blobs)
-            })
-        });
+        let now = clock::nanos(self.0.time.now());
+        let read = self.found("get_entry", self.0.engine.with_entry(key, now, Slot::read));
         self.0.counters.read(&read, |entry| entry.meta.counted_bytes());
         read
     }
@@ -204,37 +189,36 @@ impl Store for MemoryStore {
     }
 
     async fn meta(&self, key: &Key) -> Result<Option<EntryMeta>> {
-        self.open_engine("meta").map(|engine| engine.meta(key))
+        self.found("meta", self.0.engine.look(key, Slot::meta))
     }
 
     async fn usage(&self, scope: &Namespace) -> Result<Usage> {
-        let entries = self.open_engine("usage")?.scope(&ListOptions::below(scope));
-        let mut usage = Usage::default();
-        for entry in entries {
-            usage.add(entry.counted_bytes(), entry.stored_bytes);
-        }
-        Ok(usage)
+        let usage = self.0.engine.usage(scope);
+        self.open_for("usage").map(|()| usage)
     }
 
-    /// One step under the lock, so at most one runs at a time.
+    /// One runs at a time. What is put or read while it runs stays.
     async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
-        let now = self.0.clock.now();
+        let now = self.0.time.now();
+        let mut gone = Vec::new();
+        let alone = self.0.cleaning.lock().unwrap_or_else(PoisonError::into_inner);
         let mut report = CleanReport::default();
-        let mut gone = Gone::default();
-        {
-            let mut engine = self.open_engine("clean")?;
-            let entries = engine.scope(&ListOptions::below(scope));
-            for entry in &entries {
-                report.keep(entry.counted_bytes());
-            }
-            for victim in policy.victims(entries, now) {
-                if let Some(bytes) = engine.remove(&victim.key, &mut gone) {
-                    report.evict(bytes);
-                    gone.evicted.push(bytes);
-                }
+        let entries = self.0.engine.scope(scope);
+        self.open_for("clean")?;
+        for entry in &entries {
+            report.keep(entry.counted_bytes());
+        }
+        for victim in policy.victims(entries, now) {
+            let as_seen = |slot: &Slot| slot.is_as(&victim);
+            if let Some(slot) = self.0.engine.remove(&victim.key, as_seen) {
+                report.evict(slot.size().bytes);
+                self.0.counters.eviction(slot.size().bytes);
+                gone.push(slot);
             }
         }
-        self.settle(gone);
+        // Values may have owners that use the store.
+        drop(alone);
+        drop(gone);
         Ok(report)
     }
 
@@ -246,13 +230,19 @@ impl Store for MemoryStore {
     }
 
     async fn close(&self, _deadline: Option<Duration>) -> Result<CloseReport> {
-        let gone = {
-            let mut engine = self.engine();
-            self.0.closed.store(true, Ordering::Release);
-            engine.clear()
-        };
-        self.settle(gone);
+        self.0.engine.close();
+        self.set_sink(None);
         Ok(CloseReport::default())
+    }
+}
+
+impl SpillSource for MemoryStore {
+    fn peek(&self, key: &Key) -> Option<EntryRead> {
+        self.0.engine.look(key, Slot::read)
+    }
+
+    fn set_sink(&self, sink: Option<Arc<dyn EvictionSink>>) -> Option<Arc<dyn EvictionSink>> {
+        std::mem::replace(&mut *self.0.sink.write().unwrap_or_else(PoisonError::into_inner), sink)
     }
 }
 

@@ -8,12 +8,16 @@ use crate::Policy;
 pub struct MemoryOptions {
     /// The bytes of all blobs together; unlimited if absent, 0 disables the cache. 2 GB by default, so
     /// that a store nobody thought about cannot take the machine's memory.
+    ///
+    /// What the store takes besides counts, too, but for the first 64 KiB of it: 224 bytes an entry, 160 more
+    /// for each blob that is not named `data`, 64 more for each entry once the store was listed. Bytes that are
+    /// a slice of a larger buffer count as the slice, but keep all of the buffer: copy such a slice first.
     pub max_bytes: Option<u64>,
     /// The number of entries; unlimited if absent, at least 1.
     pub max_entries: Option<u64>,
     /// The bytes of one blob; unlimited if absent.
     pub max_blob_bytes: Option<u64>,
-    /// Which entries go first when a limit is reached, the least recently used ones by default.
+    /// Which entries go first when a limit is reached, see there for the default.
     pub policy: Policy,
 }
 
@@ -27,7 +31,7 @@ impl MemoryOptions {
     /// No limits at all.
     #[must_use]
     pub fn unlimited() -> Self {
-        Self { max_bytes: None, max_entries: None, max_blob_bytes: None, policy: Policy::Lru }
+        Self { max_bytes: None, max_entries: None, max_blob_bytes: None, policy: Policy::default() }
     }
 
     /// Sets the bytes of all blobs together.

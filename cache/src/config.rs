@@ -72,10 +72,10 @@ impl Config {
 
 /// One store of a [`Config`].
 ///
-/// | `kind`   | takes                                                                  | feature  |
-/// |----------|------------------------------------------------------------------------|----------|
-/// | `memory` | `max_size` (2 GB if absent), `max_entries`, `max_blob`, `policy`       | `memory` |
-/// | `disk`   | `path`, `max_size`, `max_blob`                                         | `disk`   |
+/// | `kind`   | takes                                                                   | feature  |
+/// |----------|-------------------------------------------------------------------------|----------|
+/// | `memory` | `max_size` (2 GB if absent), `max_entries`, `max_blob`, `policy`, `write` | `memory` |
+/// | `disk`   | `path`, `max_size`, `max_blob`, `write`                                 | `disk`   |
 ///
 /// All take a `name`. What is said that the kind does not take is refused, when it is read and when it is
 /// opened, and so is an unknown kind. A kind whose feature is off can be read but not opened.
@@ -105,9 +105,13 @@ pub struct TierConfig {
     /// The bytes of one blob; unlimited if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_blob: Option<Limit>,
-    /// Which entries go first: `lru`, the default, or `lfu`.
+    /// Which entries go first: `tiny-lfu`, the default, `lru`, `lfu`, or none: `unbounded`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
+    /// When it is written: `through`, the default, by every put; `spill` only with what the memory directly
+    /// before it evicts or is too small for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write: Option<String>,
 }
 
 impl TierConfig {
@@ -122,10 +126,11 @@ impl TierConfig {
             max_entries: None,
             max_blob: None,
             policy: None,
+            write: None,
         }
     }
 
-    fn fields(&self) -> [(&'static str, Option<String>); 7] {
+    fn fields(&self) -> [(&'static str, Option<String>); 8] {
         let limit = |limit: Option<Limit>| limit.map(|limit| limit.to_string());
         [
             ("kind", Some(self.kind.clone())),
@@ -135,7 +140,13 @@ impl TierConfig {
             ("max_entries", limit(self.max_entries)),
             ("max_blob", limit(self.max_blob)),
             ("policy", self.policy.clone()),
+            ("write", self.write.clone()),
         ]
+    }
+
+    /// Whether it is written only with what is evicted before it.
+    pub(crate) fn is_for_spill(&self) -> bool {
+        self.write.as_deref() == Some("spill")
     }
 
     /// Says what is wrong, whichever features are on.
@@ -155,6 +166,9 @@ impl TierConfig {
         }
         if kind.takes("path") {
             self.check_path()?;
+        }
+        if let Some(write) = self.write.as_deref().filter(|write| !matches!(*write, "through" | "spill")) {
+            return Err(format!("write is \"through\" or \"spill\", not {write:?}"));
         }
         #[cfg(feature = "memory")]
         if let Some(policy) = &self.policy {

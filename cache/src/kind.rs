@@ -7,8 +7,8 @@ pub(crate) struct Kind {
 }
 
 const KINDS: [Kind; 2] = [
-    Kind { name: "memory", takes: &["max_size", "max_entries", "max_blob", "policy"] },
-    Kind { name: "disk", takes: &["path", "max_size", "max_blob"] },
+    Kind { name: "memory", takes: &["max_size", "max_entries", "max_blob", "policy", "write"] },
+    Kind { name: "disk", takes: &["path", "max_size", "max_blob", "write"] },
 ];
 
 impl Kind {

@@ -59,11 +59,11 @@ pub use cache_core::{
     ByteSize, ByteStream, Cache, Checksum, CleanPolicy, CleanReport, ClearReport, Clock, CloseReport, Codec,
     CodecId, ComputeLimits, ComputeOptions, Counters, Deadline, Digest, DigestPrefix, DigestWriter,
     EntryHandle, EntryMeta, EntryRead, Envelope, Error, ErrorKind, FlushReport, GetOptions, Guard, Hooked,
-    Intent, Key, KeyBuilder, KeyManagement, KeyRef, Latency, Limited, ListOptions, ManualClock, Metered,
-    Metrics, Namespace, Operation, OperationHook, PerKeyLock, Place, Powers, PutBlob, PutEntry, PutMode,
-    PutOptions, PutOutcome, PutStatus, ReadOnly, Refusal, Result, RetryOptions, Retrying, SealedIndex,
-    Sealer, Serialized, Store, StoreExt, StoreInfo, SystemClock, Target, Traced, TypedCache, Usage,
-    ValueStore, Verified, carried, clean_by_listing, collect_capped, list_by_pages, slice_range,
+    Intent, Key, KeyBuilder, KeyManagement, KeyRef, KeyView, Latency, Limited, ListOptions, ManualClock,
+    Metered, Metrics, Namespace, Operation, OperationHook, PerKeyLock, Place, Powers, PutBlob, PutEntry,
+    PutMode, PutOptions, PutOutcome, PutStatus, ReadOnly, Refusal, Result, RetryOptions, Retrying,
+    SealedIndex, Sealer, Serialized, Store, StoreExt, StoreInfo, SystemClock, Target, Traced, TypedCache,
+    Usage, ValueStore, Verified, carried, clean_by_listing, collect_capped, list_by_pages, slice_range,
     usage_by_listing, verify_content,
 };
 #[cfg(feature = "calls")]

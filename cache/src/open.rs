@@ -8,12 +8,13 @@ use crate::{Config, TierConfig, plan::Plan, url::shown};
 ///
 /// | URL                    | Options                                                                        |
 /// |------------------------|--------------------------------------------------------------------------------|
-/// | `memory:`              | `max_size` (2 GB if absent), `max_entries`, `max_blob`, `policy`               |
-/// | `disk:/absolute/path`  | `max_size`, `max_blob`                                                         |
+/// | `memory:`              | `max_size` (2 GB if absent), `max_entries`, `max_blob`, `policy`, `write`      |
+/// | `disk:/absolute/path`  | `max_size`, `max_blob`, `write`                                                |
 ///
-/// Sizes are a [`ByteSize`](cache_core::ByteSize) such as `256MB`, or `unlimited`; a policy is `lru`, the
-/// default, or `lfu`. Characters with a meaning in URLs, such as `?`, `#`, `%`, are written percent-encoded
-/// in paths.
+/// `write=spill` is for a tier directly behind memory: it takes what that evicts, see [`open_tiers`].
+/// Sizes are a [`ByteSize`](cache_core::ByteSize) such as `256MB`, or `unlimited`; a policy is `tiny-lfu`,
+/// the default, `lru`, `lfu` or `unbounded`. Characters with a meaning in URLs, such as `?`, `#`, `%`, are
+/// written percent-encoded in paths.
 ///
 /// # Errors
 ///
@@ -29,7 +30,9 @@ pub async fn open(url: &str) -> Result<Cache> {
 
 /// Opens several stores as tiers, fastest first; one URL opens that store alone.
 ///
-/// Tiers are named by their scheme, a second one of a kind `disk-2` and so on.
+/// Tiers are named by their scheme, a second one of a kind `disk-2` and so on. A put goes to every tier, but
+/// for one with `write=spill`, such as `["memory:?max_size=1GB", "disk:/var/cache/spill?write=spill"]`: it gets
+/// what memory evicts or is too small for, and what memory alone has when the cache is flushed or closed.
 ///
 /// # Errors
 ///
@@ -103,29 +106,35 @@ async fn open_all(plans: Vec<Plan>) -> Result<Cache> {
     open_stack(plans).await.map(Cache::new)
 }
 
-async fn open_stack(plans: Vec<Plan>) -> Result<Arc<dyn Store>> {
-    let mut tiers = Vec::new();
-    for plan in plans {
-        tiers.push((plan.name.clone(), plan.open().await?));
-    }
-    stack(tiers)
-}
-
 #[cfg(feature = "layered")]
-fn stack(mut tiers: Vec<(String, Arc<dyn Store>)>) -> Result<Arc<dyn Store>> {
-    if tiers.len() == 1 {
-        return only(&mut tiers);
+async fn open_stack(mut plans: Vec<Plan>) -> Result<Arc<dyn Store>> {
+    if plans.len() == 1 {
+        return open_only(&mut plans).await;
     }
-    let builder = cache_layered::LayeredStore::builder();
-    let builder = tiers.into_iter().fold(builder, |builder, (name, store)| builder.tier(name, store));
+    let mut builder = cache_layered::LayeredStore::builder();
+    let mut plans = plans.into_iter().peekable();
+    while let Some(plan) = plans.next() {
+        let (name, is_for_spill) = (plan.name.clone(), plan.is_for_spill);
+        builder = if plans.peek().is_some_and(|next| next.is_for_spill) {
+            builder.spilling_tier(name, plan.open_source()?)
+        } else {
+            builder.tier(name, plan.open().await?)
+        };
+        if is_for_spill {
+            builder = builder.write(cache_layered::WritePolicy::Spill);
+        }
+    }
     Ok(Arc::new(builder.build()?))
 }
 
 #[cfg(not(feature = "layered"))]
-fn stack(mut tiers: Vec<(String, Arc<dyn Store>)>) -> Result<Arc<dyn Store>> {
-    only(&mut tiers)
+async fn open_stack(mut plans: Vec<Plan>) -> Result<Arc<dyn Store>> {
+    open_only(&mut plans).await
 }
 
-fn only(tiers: &mut Vec<(String, Arc<dyn Store>)>) -> Result<Arc<dyn Store>> {
-    tiers.pop().map(|(_, store)| store).ok_or_else(|| Error::invalid("no store is given"))
+async fn open_only(plans: &mut Vec<Plan>) -> Result<Arc<dyn Store>> {
+    match plans.pop() {
+        Some(plan) => plan.open().await,
+        None => Err(Error::invalid("no store is given")),
+    }
 }

@@ -12,6 +12,9 @@ use crate::TierConfig;
 pub(crate) struct Plan {
     pub(crate) name: String,
     backend: Backend,
+    /// Whether it takes what the one before it evicts.
+    #[cfg(feature = "layered")]
+    pub(crate) is_for_spill: bool,
 }
 
 enum Backend {
@@ -58,7 +61,15 @@ impl Plan {
                 let why = "ends with the process, and one before it does not: tiers stand fastest first";
                 return Err(refuse(format!("the slowest tier {name:?} {why}")));
             }
-            plans.push(Self { name, backend });
+            if let Some(why) = contradiction(tier, before) {
+                return Err(refuse(why));
+            }
+            plans.push(Self {
+                name,
+                backend,
+                #[cfg(feature = "layered")]
+                is_for_spill: tier.is_for_spill(),
+            });
         }
         Ok(plans)
     }
@@ -72,6 +83,33 @@ impl Plan {
             Backend::Disk(options) => Ok(Arc::new(Metered::new(cache_disk::DiskStore::open(options).await?))),
         }
     }
+
+    /// Opens the store as one that hands on what it evicts.
+    #[cfg(feature = "layered")]
+    pub(crate) fn open_source(self) -> Result<Arc<dyn cache_core::SpillSource>> {
+        let Self { name, backend, .. } = self;
+        backend.into_source().ok_or_else(|| {
+            let detail = format!("tier {name:?} does not hand on what it evicts");
+            Error::new(cache_core::ErrorKind::Unsupported, "cache", "open").with_detail(detail)
+        })
+    }
+}
+
+/// What is wrong with the role of a tier behind these ones.
+fn contradiction(tier: &TierConfig, before: &[TierConfig]) -> Option<String> {
+    if !tier.is_for_spill() {
+        return None;
+    }
+    match before.last() {
+        None => Some("it is for spill, and there is no tier before it".into()),
+        Some(faster) if faster.kind != "memory" => {
+            Some(format!("it is for spill, and {} before it does not hand on what it evicts", faster.kind))
+        }
+        Some(_) if before.iter().any(TierConfig::is_for_spill) => {
+            Some("one tier at most is for spill, and there is another before it".into())
+        }
+        Some(_) => None,
+    }
 }
 
 impl Backend {
@@ -84,6 +122,18 @@ impl Backend {
             #[cfg(feature = "disk")]
             "disk" => Ok(Self::Disk(disk(tier))),
             kind => Err(refuse(format!("the feature `{kind}` of the cache crate is off in this build"))),
+        }
+    }
+}
+
+#[cfg(feature = "layered")]
+impl Backend {
+    fn into_source(self) -> Option<Arc<dyn cache_core::SpillSource>> {
+        match self {
+            #[cfg(feature = "memory")]
+            Self::Memory(store) => Some(Arc::new(store)),
+            #[cfg(feature = "disk")]
+            Self::Disk(_) => None,
         }
     }
 }
@@ -109,4 +159,6 @@ fn disk(tier: &TierConfig) -> cache_disk::DiskOptions {
     cache_disk::DiskOptions::new(tier.path.as_deref().unwrap_or_else(|| "".as_ref()))
         .with_max_bytes(tier.max_size.and_then(Limit::max))
         .with_max_blob_bytes(tier.max_blob.and_then(Limit::max))
+        // What memory alone has is one process's.
+        .with_exclusive(tier.is_for_spill())
 }

@@ -56,6 +56,7 @@ impl StoreUrl {
         tier.max_entries = self.take("max_entries", Limit::of_things)?;
         tier.max_blob = self.take("max_blob", Limit::of_bytes)?;
         tier.policy = self.take("policy", |text| Ok(text.to_owned()))?;
+        tier.write = self.take("write", |text| Ok(text.to_owned()))?;
         if let Some(name) = self.options.keys().next() {
             return Err(self.unknown(name));
         }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::{
     Blob, BlobMeta, BlobName, BlockingEngine, CleanPolicy, CleanReport, Clock, CloseReport, Counters,
-    EntryMeta, EntryRead, Envelope, Error, ErrorKind, FlushReport, GetOptions, Key, KeyManagement,
+    EntryMeta, EntryRead, Envelope, Error, ErrorKind, FlushReport, GetOptions, Key, KeyManagement, KeyView,
     ListOptions, Metrics, Namespace, Powers, PutEntry, PutMode, PutOptions, PutOutcome, Result, Store,
     StoreInfo, SystemClock, Usage, clean_by_listing, usage_by_listing,
 };
@@ -190,7 +190,7 @@ impl Store for FjallStore {
         self.counters.snapshot()
     }
 
-    fn get_now(&self, _key: &Key, _blob: &BlobName) -> Option<Bytes> {
+    fn get_now(&self, _key: KeyView<'_>, _blob: &BlobName) -> Option<Bytes> {
         None // Any read may have to wait for the disk.
     }
 

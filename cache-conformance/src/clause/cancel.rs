@@ -215,7 +215,7 @@ pub async fn dropped_close_has_closed(factory: &dyn Factory) {
         assert_eq!(read.err().map(|error| error.kind()), Some(ErrorKind::Closed), "get after {polls} polls");
         let put = store.put(&key(polls), PutEntry::data("new"), PutOptions::default()).await;
         assert_eq!(put.err().map(|error| error.kind()), Some(ErrorKind::Closed), "put after {polls} polls");
-        assert_eq!(store.get_now(&key(polls), &BlobName::DATA), None, "get_now after {polls} polls");
+        assert_eq!(store.get_now(key(polls).view(), &BlobName::DATA), None, "get_now after {polls} polls");
         at_once("a close", store.close(None)).await.expect("a second close");
     }
 }

@@ -249,7 +249,7 @@ pub async fn counts_are_true_after_concurrent_work(factory: &dyn Factory) {
                 assert_eq!(store.read(&key(1), "data").await, None);
                 assert!(store.contains(&key(0)).await.expect("an answer"));
                 assert!(!store.contains(&key(1)).await.expect("an answer"));
-                let hit = store.get_now(&key(0), &BlobName::DATA).is_some();
+                let hit = store.get_now(key(0).view(), &BlobName::DATA).is_some();
                 inline.fetch_add(u64::from(hit), Ordering::SeqCst);
                 store.put_new(&key(1000 + task * EACH + turn), &contents).await;
                 yield_now().await;

@@ -42,7 +42,7 @@ pub async fn metrics_count_every_lookup_once(factory: &dyn Factory) {
     assert_eq!(reads(&miss), (0, 1, 0), "a get_entry that misses: {miss:?}");
     for (number, blob) in [(1, "data"), (1, "other"), (2, "data")] {
         let before = store.metrics();
-        let answer = store.get_now(&key(number), &name(blob));
+        let answer = store.get_now(key(number).view(), &name(blob));
         let inline = store.metrics().since(&before);
         let hits = u64::from(answer.is_some());
         assert_eq!(reads(&inline), (hits, 0, hits * 1000), "get_now of {number} {blob}: {inline:?}");

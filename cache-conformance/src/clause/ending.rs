@@ -101,7 +101,7 @@ pub async fn closed_store_says_so(factory: &dyn Factory) {
         let mut listing = store.list(ListOptions::default());
         closed("list", listing.next().await.and_then(Result::err));
         assert!(listing.next().await.is_none(), "the listing goes on after its error");
-        assert_eq!(store.get_now(&key, &BlobName::DATA), None, "get_now after close");
+        assert_eq!(store.get_now(key.view(), &BlobName::DATA), None, "get_now after close");
         let report = store.close(None).await.expect("a second close");
         assert_eq!(report.left, 0, "nothing is under way");
     }

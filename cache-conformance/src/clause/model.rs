@@ -116,7 +116,7 @@ async fn operate(store: &Subject, key: &Key, call: &str, number: u64) -> Option<
         }
         "get" => Event::Read(store.read_as(key, &name("a"), GetOptions::default()).await.as_ref().map(read)),
         // What it does not tell is unknown.
-        "get_now" => Event::Read(Some(store.get_now(key, &name("a")).as_ref().map(read)?)),
+        "get_now" => Event::Read(Some(store.get_now(key.view(), &name("a")).as_ref().map(read)?)),
         "get_entry" => Event::Read(store.contents(key).await.map(|blobs| {
             let number = read(&blobs["a"]);
             assert!(blobs == version(number), "get_entry of {key} mixes versions");

@@ -26,7 +26,7 @@ pub async fn absent_blob_name_is_none(factory: &dyn Factory) {
     store.put_new(&key(1), &blobs([("stdout", "hello")])).await;
     assert_eq!(store.read(&key(1), "stderr").await, None);
     assert_eq!(store.read(&key(1), "data").await, None);
-    assert_eq!(store.get_now(&key(1), &name("stderr")), None);
+    assert_eq!(store.get_now(key(1).view(), &name("stderr")), None);
     let range = GetOptions::default().with_range(ByteRange::new(1, Some(2)).expect("a range"));
     assert_eq!(store.read_as(&key(1), &name("stderr"), range).await, None);
     store.assert_holds(&key(1), &blobs([("stdout", "hello")])).await;
@@ -50,11 +50,11 @@ pub async fn get_now_agrees_with_get(factory: &dyn Factory) {
     let store = Subject::open(factory).await;
     let agree = async |note: &str| {
         for blob in ["data", "log"] {
-            let inline = store.get_now(&key(1), &name(blob));
+            let inline = store.get_now(key(1).view(), &name(blob));
             let read = store.read(&key(1), blob).await;
             assert!(inline.is_none() || inline == read, "{note}: get_now of {blob} differs");
             // Again, for what that read brought nearer.
-            let inline = store.get_now(&key(1), &name(blob));
+            let inline = store.get_now(key(1).view(), &name(blob));
             assert!(inline.is_none() || inline == read, "{note}: get_now of {blob} differs after a get");
         }
     };
@@ -67,7 +67,7 @@ pub async fn get_now_agrees_with_get(factory: &dyn Factory) {
         store.put_new(&key(1), &blobs([("log", bytes(round + 70, 30))])).await;
         agree("replaced").await;
         store.evict(&key(1)).await.expect("an eviction");
-        assert_eq!(store.get_now(&key(1), &name("log")), None, "an evicted blob");
+        assert_eq!(store.get_now(key(1).view(), &name("log")), None, "an evicted blob");
     }
 }
 

@@ -26,7 +26,7 @@ async fn read(store: &Subject, key: &Key, way: &str) -> bool {
         "a range" => store.read_as(key, &BlobName::DATA, whole.with_range(range)).await.is_some(),
         "a stream" => store.read_as(key, &BlobName::DATA, whole.with_stream_above(0)).await.is_some(),
         // A store that does not answer inline is asked in the other way.
-        "get_now" if store.get_now(key, &BlobName::DATA).is_some() => true,
+        "get_now" if store.get_now(key.view(), &BlobName::DATA).is_some() => true,
         _ => store.read(key, "data").await.is_some(),
     }
 }
@@ -211,7 +211,7 @@ pub async fn access_count_counts_reads(factory: &dyn Factory) {
         assert_eq!(count().await, Some(reads), "after {way}");
     }
     assert_eq!(store.read(&key(0), "absent").await, None);
-    assert_eq!(store.get_now(&key(0), &name("absent")), None);
+    assert_eq!(store.get_now(key(0).view(), &name("absent")), None);
     assert_eq!(store.read(&key(1), "data").await, None);
     store.keys(ListOptions::default()).await;
     store.usage_below(&Namespace::root()).await;

@@ -37,7 +37,7 @@ pub async fn replace_leaves_exactly_the_new_blobs(factory: &dyn Factory) {
     store.assert_holds(&key(1), &blobs([("b", "new b"), ("d", "new d")])).await;
     for gone in ["a", "c"] {
         assert_eq!(store.read(&key(1), gone).await, None, "{gone} was replaced");
-        assert_eq!(store.get_now(&key(1), &name(gone)), None, "{gone} was replaced");
+        assert_eq!(store.get_now(key(1).view(), &name(gone)), None, "{gone} was replaced");
     }
     store.assert_usage(&Namespace::root(), 1, 10).await;
 }

@@ -46,7 +46,7 @@ pub(crate) async fn read(store: &Subject, key: &Key, contents: &Contents, form: 
     for (text, whole) in contents {
         let name = name(text);
         let answer = match form {
-            Form::Now => match store.get_now(key, &name) {
+            Form::Now => match store.get_now(key.view(), &name) {
                 Some(found) => {
                     assert!(found == *whole, "get_now of damaged {key} {text} has wrong bytes");
                     Answer::Right

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use cache_core::{Blob, BlobName, ByteStream, GetOptions, Key, ListOptions, Namespace, Store};
+use cache_core::{Blob, BlobName, ByteStream, GetOptions, Key, KeyView, ListOptions, Namespace, Store};
 use futures::{StreamExt, TryStreamExt};
 
 use super::{
@@ -144,7 +144,7 @@ async fn other(store: &impl Store, key: &Key, name: &BlobName, options: &GetOpti
 }
 
 impl Fault for Corruption {
-    fn get_now(&self, store: &impl Store, key: &Key, name: &BlobName) -> Option<Bytes> {
+    fn get_now(&self, store: &impl Store, key: KeyView<'_>, name: &BlobName) -> Option<Bytes> {
         if self.defect == Defect::OtherEntry && self.schedule.is_armed() {
             return None;
         }

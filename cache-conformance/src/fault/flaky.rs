@@ -4,7 +4,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use cache_core::{BlobName, Error, ErrorKind, Key, Result, Store};
+use cache_core::{BlobName, Error, ErrorKind, Key, KeyView, Result, Store};
 
 use super::{Call, When, call::Only, inject::Fault, when::Schedule};
 use crate::Failures;
@@ -140,7 +140,7 @@ impl Fault for Flakiness {
         })
     }
 
-    fn get_now(&self, store: &impl Store, key: &Key, name: &BlobName) -> Option<Bytes> {
+    fn get_now(&self, store: &impl Store, key: KeyView<'_>, name: &BlobName) -> Option<Bytes> {
         if self.only.has(Call::Get) && self.schedule.is_armed() {
             return None;
         }

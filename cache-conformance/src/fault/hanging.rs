@@ -1,7 +1,7 @@
 use std::{future::Future, sync::Arc};
 
 use bytes::Bytes;
-use cache_core::{Blob, BlobName, GetOptions, Key, Result, Store};
+use cache_core::{Blob, BlobName, GetOptions, Key, KeyView, Result, Store};
 use futures::StreamExt;
 use tokio::sync::watch;
 
@@ -126,7 +126,7 @@ impl Fault for Gate {
         answer
     }
 
-    fn get_now(&self, store: &impl Store, key: &Key, name: &BlobName) -> Option<Bytes> {
+    fn get_now(&self, store: &impl Store, key: KeyView<'_>, name: &BlobName) -> Option<Bytes> {
         if self.hangs(Call::Get) { None } else { store.get_now(key, name) }
     }
 

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::{
     Blob, BlobName, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, FlushReport, GetOptions,
-    Key, KeyManagement, ListOptions, Metrics, Namespace, PutBlob, PutEntry, PutOptions, PutOutcome, Result,
-    Store, StoreInfo, Usage,
+    Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace, PutBlob, PutEntry, PutOptions, PutOutcome,
+    Result, Store, StoreInfo, Usage,
 };
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 
@@ -26,7 +26,7 @@ pub(crate) trait Fault: Clone + Debug + Send + Sync + 'static {
     }
 
     /// Answers for `get_now`.
-    fn get_now(&self, store: &impl Store, key: &Key, name: &BlobName) -> Option<Bytes> {
+    fn get_now(&self, store: &impl Store, key: KeyView<'_>, name: &BlobName) -> Option<Bytes> {
         store.get_now(key, name)
     }
 
@@ -107,7 +107,7 @@ macro_rules! inject {
                 self.inner.metrics()
             }
 
-            fn get_now(&self, key: &Key, blob: &BlobName) -> Option<Bytes> {
+            fn get_now(&self, key: KeyView<'_>, blob: &BlobName) -> Option<Bytes> {
                 self.fault.get_now(&*self.inner, key, blob)
             }
 

@@ -6,7 +6,7 @@ use std::{
 
 use bytes::Bytes;
 use cache_core::{
-    Blob, BlobName, ByteStream, GetOptions, Key, PutEntry, PutOptions, PutOutcome, Result, Store,
+    Blob, BlobName, ByteStream, GetOptions, Key, KeyView, PutEntry, PutOptions, PutOutcome, Result, Store,
 };
 use fastrand::Rng;
 use futures::StreamExt;
@@ -145,7 +145,7 @@ impl Fault for Slowness {
         work.await
     }
 
-    fn get_now(&self, store: &impl Store, key: &Key, name: &BlobName) -> Option<Bytes> {
+    fn get_now(&self, store: &impl Store, key: KeyView<'_>, name: &BlobName) -> Option<Bytes> {
         if self.only.has(Call::Get) && !self.pace().delay.is_zero() {
             return None;
         }

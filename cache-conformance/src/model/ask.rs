@@ -41,7 +41,9 @@ pub(super) async fn ask(store: &dyn Store, place: &Place, step: &Step) -> Result
                 })),
             }
         }
-        Step::GetNow { at, name } => Answer::GetNow(store.get_now(&place.key(*at), &sample::name(name))),
+        Step::GetNow { at, name } => {
+            Answer::GetNow(store.get_now(place.key(*at).view(), &sample::name(name)))
+        }
         Step::GetEntry { at, streamed } => {
             let read = store.get_entry(&place.key(*at), get_options(None, *streamed)).await?;
             let Some(read) = read else { return Ok(Some(Answer::Entry(None))) };

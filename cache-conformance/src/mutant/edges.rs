@@ -105,7 +105,7 @@ twist! { RejuvenatesOnMerge {
         let outcome = self.0.put(key, entry, options.clone()).await?;
         if let Some(old) = old {
             let kept = names(&old)
-                .filter_map(|name| Some((name.clone(), self.0.peek(key, name)?)))
+                .filter_map(|name| Some((name.clone(), self.0.peek_blob(key, name)?)))
                 .fold(PutEntry::default(), |entry, (name, bytes)| entry.with(name, bytes));
             self.0.put(key, kept, options).await?;
         }
@@ -188,7 +188,7 @@ twist! { SkipsIdenticalPuts {
     async fn put(&self, key: &Key, entry: PutEntry, options: PutOptions) -> Result<PutOutcome> {
         let held = self.0.meta(key).await?;
         let same = entry.blobs().iter().all(|(name, blob)| match blob {
-            cache_core::PutBlob::Bytes(bytes) => self.0.peek(key, name).as_ref() == Some(bytes),
+            cache_core::PutBlob::Bytes(bytes) => self.0.peek_blob(key, name).as_ref() == Some(bytes),
             cache_core::PutBlob::Stream { .. } => false,
         });
         let all = held.is_some_and(|held| held.blobs.len() == entry.blobs().len());
@@ -353,7 +353,7 @@ twist! { FillsTheTime {
         });
         if let (PutMode::Fill, true, Some(held)) = (options.mode, idle && !entry.blobs().is_empty(), held) {
             let same = names(&held)
-                .filter_map(|name| Some((name.clone(), self.0.peek(key, name)?)))
+                .filter_map(|name| Some((name.clone(), self.0.peek_blob(key, name)?)))
                 .fold(PutEntry::default(), |entry, (name, bytes)| entry.with(name, bytes));
             return self.0.put(key, same, PutOptions::default()).await;
         }

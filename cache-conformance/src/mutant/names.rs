@@ -1,8 +1,8 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::{
-    Blob, BlobName, EntryMeta, EntryRead, GetOptions, Key, KeyManagement, ListOptions, Namespace, PutEntry,
-    PutOptions, PutOutcome, Result, Store, Usage,
+    Blob, BlobName, EntryMeta, EntryRead, GetOptions, Key, KeyManagement, KeyView, ListOptions, Namespace,
+    PutEntry, PutOptions, PutOutcome, Result, Store, Usage,
 };
 use futures::StreamExt;
 
@@ -95,8 +95,8 @@ twist! { Renames(fn(&Key) -> Namespace) {
         self.0.evict(&self.renamed(key)).await
     }
 
-    fn get_now(&self, key: &Key, blob: &BlobName) -> Option<Bytes> {
-        self.0.get_now(&self.renamed(key), blob)
+    fn get_now(&self, key: KeyView<'_>, blob: &BlobName) -> Option<Bytes> {
+        self.0.get_now(self.renamed(&key.to_key()).view(), blob)
     }
 
     async fn get(&self, key: &Key, blob: &BlobName, options: GetOptions) -> Result<Option<Blob>> {

@@ -7,7 +7,7 @@ use std::{
 use async_trait::async_trait;
 use cache_core::{
     Blob, BlobName, CloseReport, GetOptions, Key, KeyManagement, Powers, PutEntry, PutMode, PutOptions,
-    PutOutcome, Result, Store, StoreInfo,
+    PutOutcome, Result, SpillSource, Store, StoreInfo,
 };
 
 use super::{
@@ -32,13 +32,6 @@ pub(super) static MUTANTS: &[Mutant] = &[
         open: |reference, setup| {
             declaring(reference, setup, |powers| (powers.shared, powers.cross_process_merge) = (false, false))
         },
-    },
-    Mutant {
-        id: "declares_to_spill",
-        fault: "It declares that it spills.",
-        killed_by: &["nobody_declares_to_spill"],
-        fresh: Reference::default,
-        open: |reference, setup| declaring(reference, setup, |powers| powers.spills = true),
     },
     Mutant {
         id: "streams_undeclared",
@@ -93,7 +86,7 @@ fn declaring(
     reference: &Reference,
     setup: &Setup,
     declare: fn(&mut Powers),
-) -> Result<std::sync::Arc<dyn Store>> {
+) -> Result<std::sync::Arc<dyn SpillSource>> {
     twisted(Declares { store: reference.store(setup)?, declare })
 }
 

@@ -6,7 +6,8 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::{
-    Blob, BlobName, ByteRange, EntryMeta, EntryRead, Error, ErrorKind, GetOptions, Key, Result, Store,
+    Blob, BlobName, ByteRange, EntryMeta, EntryRead, Error, ErrorKind, GetOptions, Key, KeyView, Result,
+    Store,
 };
 
 use super::{
@@ -123,10 +124,10 @@ impl Twist for GetNowIsStale {
         &self.0
     }
 
-    fn get_now(&self, key: &Key, blob: &BlobName) -> Option<Bytes> {
+    fn get_now(&self, key: KeyView<'_>, blob: &BlobName) -> Option<Bytes> {
         let found = self.0.get_now(key, blob)?;
         let mut seen = self.1.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(seen.entry((key.clone(), blob.clone())).or_insert(found).clone())
+        Some(seen.entry((key.to_key(), blob.clone())).or_insert(found).clone())
     }
 }
 

@@ -59,7 +59,7 @@ twist! { MetaIsARead {
 
 twist! { RangesAreNoReads {
     async fn get(&self, key: &Key, blob: &BlobName, options: GetOptions) -> Result<Option<Blob>> {
-        let Some(whole) = self.0.peek(key, blob).filter(|_| options.range.is_some()) else {
+        let Some(whole) = self.0.peek_blob(key, blob).filter(|_| options.range.is_some()) else {
             return self.0.get(key, blob, options).await;
         };
         Ok(Some(Blob::part(whole.len() as u64, slice_range(&whole, options.range)?)))

@@ -100,12 +100,12 @@ twist! { Cuts(fn(u64) -> u64) {
 
 twist! { EvictsEqualBytes {
     async fn evict(&self, key: &Key) -> Result<()> {
-        let bytes = self.0.peek(key, &BlobName::DATA).or_else(|| self.0.peek(key, &BlobName::new("a").ok()?));
+        let bytes = self.0.peek_blob(key, &BlobName::DATA).or_else(|| self.0.peek_blob(key, &BlobName::new("a").ok()?));
         self.0.evict(key).await?;
         let mut listing = self.0.list(ListOptions::default().recursive());
         while let Some(entry) = listing.try_next().await? {
             let names = entry.blobs.iter().map(|blob| &blob.name);
-            if names.map(|name| self.0.peek(&entry.key, name)).any(|found| found.is_some() && found == bytes) {
+            if names.map(|name| self.0.peek_blob(&entry.key, name)).any(|found| found.is_some() && found == bytes) {
                 self.0.evict(&entry.key).await?;
             }
         }

@@ -3,9 +3,9 @@ use std::{fmt::Debug, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::{
-    Blob, BlobName, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, FlushReport, GetOptions,
-    Key, KeyManagement, ListOptions, Metrics, Namespace, PutEntry, PutOptions, PutOutcome, Result, Store,
-    StoreInfo, Usage,
+    Blob, BlobName, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, EvictionSink, FlushReport,
+    GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace, PutEntry, PutOptions,
+    PutOutcome, Result, SpillSource, Store, StoreInfo, Usage,
 };
 use futures::stream::BoxStream;
 
@@ -36,7 +36,7 @@ pub(crate) trait Twist: Debug + Send + Sync + 'static {
         self.inner().metrics()
     }
 
-    fn get_now(&self, key: &Key, blob: &BlobName) -> Option<Bytes> {
+    fn get_now(&self, key: KeyView<'_>, blob: &BlobName) -> Option<Bytes> {
         self.inner().get_now(key, blob)
     }
 
@@ -71,6 +71,14 @@ pub(crate) trait Twist: Debug + Send + Sync + 'static {
     async fn close(&self, deadline: Option<Duration>) -> Result<CloseReport> {
         self.inner().close(deadline).await
     }
+
+    fn set_sink(&self, sink: Option<Arc<dyn EvictionSink>>) -> Option<Arc<dyn EvictionSink>> {
+        self.inner().set_sink(sink)
+    }
+
+    fn peek(&self, key: &Key) -> Option<EntryRead> {
+        self.inner().peek(key)
+    }
 }
 
 /// Declares a twist: around the store, and what it has beside that, the methods that differ.
@@ -92,7 +100,7 @@ macro_rules! twist {
 pub(crate) use twist;
 
 /// A twist as a store.
-pub(crate) fn twisted(twist: impl Twist) -> Result<Arc<dyn Store>> {
+pub(crate) fn twisted(twist: impl Twist) -> Result<Arc<dyn SpillSource>> {
     Ok(Arc::new(Twisted(twist)))
 }
 
@@ -126,7 +134,7 @@ impl<T: Twist> Store for Twisted<T> {
         self.0.metrics()
     }
 
-    fn get_now(&self, key: &Key, blob: &BlobName) -> Option<Bytes> {
+    fn get_now(&self, key: KeyView<'_>, blob: &BlobName) -> Option<Bytes> {
         self.0.get_now(key, blob)
     }
 
@@ -160,5 +168,16 @@ impl<T: Twist> Store for Twisted<T> {
 
     async fn close(&self, deadline: Option<Duration>) -> Result<CloseReport> {
         self.0.close(deadline).await
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl<T: Twist> SpillSource for Twisted<T> {
+    fn set_sink(&self, sink: Option<Arc<dyn EvictionSink>>) -> Option<Arc<dyn EvictionSink>> {
+        self.0.set_sink(sink)
+    }
+
+    fn peek(&self, key: &Key) -> Option<EntryRead> {
+        self.0.peek(key)
     }
 }

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::{
     Blob, BlobName, CleanPolicy, CleanReport, Clock, CloseReport, EntryMeta, EntryRead, Error, ErrorKind,
-    FlushReport, GetOptions, Key, KeyManagement, ListOptions, Metrics, Namespace, PutEntry, PutMode,
+    FlushReport, GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace, PutEntry, PutMode,
     PutOptions, PutOutcome, Result, Store, StoreInfo, SystemClock, Usage,
 };
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
@@ -164,7 +164,7 @@ impl Twist for Bucket {
         metrics
     }
 
-    fn get_now(&self, _key: &Key, _blob: &BlobName) -> Option<Bytes> {
+    fn get_now(&self, _key: KeyView<'_>, _blob: &BlobName) -> Option<Bytes> {
         None
     }
 

@@ -1,7 +1,7 @@
 //! Nothing is answered inline.
 
 use bytes::Bytes;
-use cache_core::{BlobName, Key};
+use cache_core::{BlobName, KeyView};
 
 use super::*;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 };
 
 twist! { NoneInline {
-    fn get_now(&self, _key: &Key, _blob: &BlobName) -> Option<Bytes> {
+    fn get_now(&self, _key: KeyView<'_>, _blob: &BlobName) -> Option<Bytes> {
         None
     }
 } }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::{
     Blob, BlobName, CleanPolicy, CleanReport, EntryMeta, EntryRead, FlushReport, GetOptions, Key,
-    KeyManagement, ListOptions, Namespace, PutEntry, PutOptions, PutOutcome, Result, Usage,
+    KeyManagement, KeyView, ListOptions, Namespace, PutEntry, PutOptions, PutOutcome, Result, Usage,
 };
 use futures::{StreamExt, stream::BoxStream};
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -49,7 +49,7 @@ twist! { Serial(Lock) {
         .boxed()
     }
 
-    fn get_now(&self, key: &Key, blob: &BlobName) -> Option<Bytes> {
+    fn get_now(&self, key: KeyView<'_>, blob: &BlobName) -> Option<Bytes> {
         let _turn = self.1.0.try_lock().ok()?;
         self.0.get_now(key, blob)
     }

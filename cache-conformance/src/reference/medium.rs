@@ -40,6 +40,8 @@ pub(super) struct State {
 #[derive(Clone, Debug)]
 pub(super) struct Held {
     pub(super) blobs: BTreeMap<BlobName, Sealed>,
+    /// Of each write another one.
+    pub(super) version: u64,
     pub(super) use_number: u64,
     pub(super) accessed: SystemTime,
     pub(super) accesses: u64,
@@ -96,6 +98,12 @@ impl Sealed {
 impl Held {
     pub(super) fn bytes(&self) -> u64 {
         self.blobs.values().map(|blob| blob.len).sum()
+    }
+}
+
+impl State {
+    pub(super) fn held_bytes(&self) -> u64 {
+        self.entries.values().map(Held::bytes).sum()
     }
 }
 

@@ -91,7 +91,7 @@ async fn namespace_without_room_below_the_view_is_invalid() {
         view.usage(&long).await.unwrap_err().kind(),
     ];
     assert_eq!(kinds, [ErrorKind::Invalid; 5]);
-    assert!(view.get_now(&key, &BlobName::DATA).is_none());
+    assert!(view.get_now(key.view(), &BlobName::DATA).is_none());
 }
 
 #[test]

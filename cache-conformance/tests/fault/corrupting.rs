@@ -29,7 +29,7 @@ async fn flipped_bit_is_the_only_difference_in_hand_and_streamed() {
     for _ in 0..20 {
         let in_hand = read(&store, &key("a")).await.unwrap();
         let streamed = read_stream(&store, &key("a")).await.unwrap();
-        let now = store.get_now(&key("a"), &BlobName::DATA).unwrap();
+        let now = store.get_now(key("a").view(), &BlobName::DATA).unwrap();
         seen.extend([in_hand, streamed, now]);
     }
     assert!(seen.iter().all(|bytes| bits(bytes, &large()) == 1));
@@ -75,7 +75,7 @@ async fn truncated_bytes_end_early_and_are_told_as_before() {
         let in_hand = stream_above > 0;
         assert_eq!(told, (if in_hand { bytes.len() as u64 } else { 100_000 }, 100_000));
     }
-    let now = store.get_now(&key("a"), &BlobName::DATA).unwrap();
+    let now = store.get_now(key("a").view(), &BlobName::DATA).unwrap();
     assert!(now.len() < 100_000 && large().starts_with(&now));
 }
 
@@ -122,10 +122,10 @@ async fn other_entrys_bytes_come_with_its_lengths() {
         let ranged = GetOptions::default().with_range(ByteRange::new(0, Some(1)).unwrap());
         let whole = store.get_entry(&keys[number], ranged).await.unwrap().unwrap();
         assert_eq!((whole.meta.key, whole.blobs[0].1.len()), (keys[number].clone(), other));
-        assert_eq!(store.get_now(&keys[number], &BlobName::DATA), None);
+        assert_eq!(store.get_now(keys[number].view(), &BlobName::DATA), None);
     }
     store.arm(When::Never);
-    assert!(store.get_now(&keys[0], &BlobName::DATA).is_some());
+    assert!(store.get_now(keys[0].view(), &BlobName::DATA).is_some());
 }
 
 #[tokio::test]
@@ -138,6 +138,6 @@ async fn each_blob_with_bytes_counts() {
     let blobs: Vec<_> = entry.blobs.iter().map(|(_, blob)| blob.bytes().unwrap()).collect();
     assert_eq!((blobs[0], blobs[1], bits(blobs[2], b"text")), (&"four".into(), &"".into(), 1));
     assert!(read(&store, &key("absent")).await.is_none());
-    assert_eq!(store.get_now(&key("a"), &name("empty")).unwrap(), "");
+    assert_eq!(store.get_now(key("a").view(), &name("empty")).unwrap(), "");
     assert_eq!((store.reads(), store.damaged()), (2, 1));
 }

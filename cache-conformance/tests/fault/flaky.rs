@@ -128,7 +128,7 @@ async fn listing_fails_when_its_first_entry_is_asked_for() {
 async fn get_now_leaves_the_fault_to_get() {
     let store = Flaky::new(store().await);
     store.put_bytes(&key("a"), "v".into()).await.unwrap();
-    let now = || store.get_now(&key("a"), &BlobName::DATA);
+    let now = || store.get_now(key("a").view(), &BlobName::DATA);
     assert!(now().is_some());
     store.arm(When::Nth(1));
     assert_eq!(now(), None);
@@ -136,5 +136,5 @@ async fn get_now_leaves_the_fault_to_get() {
     assert!(now().is_some(), "the fault is over");
     let puts = store.clone().with_only(&[Call::Put]);
     puts.arm(When::Every(1));
-    assert!(puts.get_now(&key("a"), &BlobName::DATA).is_some());
+    assert!(puts.get_now(key("a").view(), &BlobName::DATA).is_some());
 }

@@ -98,7 +98,7 @@ async fn full_store_is_read_and_evicted_from() {
     let store = Full::new(store().await);
     store.put_bytes(&key("a"), "v".into()).await.unwrap();
     store.set_room(0);
-    assert_eq!(store.get_now(&key("a"), &BlobName::DATA).unwrap(), "v");
+    assert_eq!(store.get_now(key("a").view(), &BlobName::DATA).unwrap(), "v");
     assert_eq!(read(&store, &key("a")).await.unwrap(), "v");
     store.evict(&key("a")).await.unwrap();
     assert!(read(&store, &key("a")).await.is_none());

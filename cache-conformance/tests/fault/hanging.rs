@@ -129,7 +129,7 @@ async fn only_named_calls_hang() {
     let store = Hanging::new(store().await).with_only(&[Call::GetEntry]);
     store.hang();
     assert!(!hangs(store.put_bytes(&key("a"), "v".into())).await);
-    assert!(store.get_now(&key("a"), &BlobName::DATA).is_some());
+    assert!(store.get_now(key("a").view(), &BlobName::DATA).is_some());
     assert!(!hangs(read(&store, &key("a"))).await);
     assert!(hangs(store.get_entry(&key("a"), GetOptions::default())).await);
 }
@@ -139,7 +139,7 @@ async fn get_now_answers_nothing_meanwhile() {
     let store = Hanging::new(store().await);
     store.put_bytes(&key("a"), "v".into()).await.unwrap();
     store.hang();
-    assert_eq!(store.get_now(&key("a"), &BlobName::DATA), None);
+    assert_eq!(store.get_now(key("a").view(), &BlobName::DATA), None);
     store.release();
-    assert!(store.get_now(&key("a"), &BlobName::DATA).is_some());
+    assert!(store.get_now(key("a").view(), &BlobName::DATA).is_some());
 }

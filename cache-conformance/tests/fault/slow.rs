@@ -31,7 +31,7 @@ async fn delay_changes_while_in_use() {
     for delay in [Duration::ZERO, DELAY, 2 * DELAY, Duration::ZERO] {
         control.set_delay(delay);
         assert_eq!(time(store.contains(&key("a"))).await, delay);
-        let now = store.get_now(&key("a"), &BlobName::DATA);
+        let now = store.get_now(key("a").view(), &BlobName::DATA);
         assert_eq!(now.is_some(), delay.is_zero(), "a slow store has no hit at once");
     }
 }
@@ -43,7 +43,7 @@ async fn only_named_calls_are_slow() {
     assert!(store.inner().contains(&key("a")).await.is_err(), "it is closed");
     let fresh = Slow::new(crate::sample::store().await).with_delay(DELAY).with_only(&[Call::Put]);
     fresh.put_bytes(&key("a"), "v".into()).await.unwrap();
-    assert!(fresh.get_now(&key("a"), &BlobName::DATA).is_some());
+    assert!(fresh.get_now(key("a").view(), &BlobName::DATA).is_some());
 }
 
 #[tokio::test(start_paused = true)]

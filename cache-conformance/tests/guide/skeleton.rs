@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::{
     Blob, BlobMeta, BlobName, ByteRange, CleanPolicy, CleanReport, Clock, CloseReport, Counters, EntryMeta,
-    EntryRead, Envelope, Error, ErrorKind, FlushReport, GetOptions, Key, KeyManagement, ListOptions, Metrics,
-    Namespace, Powers, PutEntry, PutOptions, PutOutcome, Result, Store, StoreInfo, SystemClock, Usage,
-    clean_by_listing, list_by_pages, usage_by_listing,
+    EntryRead, Envelope, Error, ErrorKind, FlushReport, GetOptions, Key, KeyManagement, KeyView, ListOptions,
+    Metrics, Namespace, Powers, PutEntry, PutOptions, PutOutcome, Result, Store, StoreInfo, SystemClock,
+    Usage, clean_by_listing, list_by_pages, usage_by_listing,
 };
 use futures::{future, stream::BoxStream};
 
@@ -74,7 +74,7 @@ impl Store for Shelf {
         self.counters.snapshot()
     }
 
-    fn get_now(&self, _key: &Key, _blob: &BlobName) -> Option<Bytes> {
+    fn get_now(&self, _key: KeyView<'_>, _blob: &BlobName) -> Option<Bytes> {
         None
     }
 

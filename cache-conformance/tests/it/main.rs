@@ -5,7 +5,7 @@ mod conformance {
     mod all_powers {
         use cache_conformance::Reference;
 
-        cache_conformance::suite! { Reference::default(), handles: [damage, failures, crash] }
+        cache_conformance::suite! { Reference::default(), handles: [damage, failures, crash, spill] }
     }
 
     mod volatile {

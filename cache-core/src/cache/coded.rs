@@ -10,11 +10,14 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures::FutureExt;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     BlobName, Cache, Codec, ComputeOptions, Digest, Error, ErrorKind, KeyRef, PutEntry, PutOutcome, Result,
-    cache::Accept, flight::ComputedBytes, typed_blob,
+    cache::{Accept, Wanted},
+    flight::ComputedBytes,
+    typed_blob,
 };
 
 #[derive(Clone, Debug)]
@@ -102,17 +105,22 @@ impl<C: Codec> Coded<C> {
             move |bytes: &Bytes| this.report_mismatch || this.accept(digest, bytes, &seen)
         };
         let keep = (self.clone(), blob.clone(), Arc::clone(&seen));
-        let f = move || async move {
-            let (this, blob, seen) = keep;
-            let entry = f().await?;
-            // What could not be read back is not stored.
-            if let Some(bytes) = entry.in_hand(&blob) {
-                seen.keep(bytes, this.decode(digest.into(), bytes)?);
-            }
-            Ok(entry)
+        let mut f = Some((f, keep));
+        let mut entry = || {
+            let (f, (this, blob, seen)) = f.take()?;
+            let entry = async move {
+                let entry = f().await?;
+                // What could not be read back is not stored.
+                if let Some(bytes) = entry.in_hand(&blob) {
+                    seen.keep(bytes, this.decode(digest.into(), bytes)?);
+                }
+                Ok(entry)
+            };
+            Some(entry.boxed())
         };
         let accept = Accept { form: self.form(), will_do: Some(Arc::new(accept)) };
-        let mut computed = self.cache.compute_entry(digest, blob, accept, options, f).await;
+        let wanted = Wanted { key: self.cache.key(digest), blob, accept, options };
+        let mut computed = self.cache.compute_entry(&wanted, &mut entry).await;
         let value = match &mut computed {
             Ok(ComputedBytes { bytes, hit }) => match seen.value_of(bytes) {
                 Some(value) => Ok(value),

@@ -1,23 +1,22 @@
 //! Computing what is not there, once for all who ask.
 
-use std::{error::Error as StdError, future::Future, pin::pin, sync::Arc, time::Duration};
+mod lead;
+
+use std::{error::Error as StdError, future::Future, sync::Arc};
 
 use bytes::Bytes;
-use futures::{
-    FutureExt,
-    future::{BoxFuture, Either, select},
-};
-use tokio::time::Instant;
+use futures::{FutureExt, future::BoxFuture};
 use tracing::Instrument;
 
+use self::lead::Lead;
 use crate::{
-    BlobName, Cache, Digest, Error, ErrorKind, GetOptions, Key, Operation, PutEntry, PutOptions, Result,
+    BlobName, Cache, Digest, Error, ErrorKind, Key, Operation, PutEntry, Result,
     cache::{
         gate::ComputeOptions,
-        shared_work::{contained, settle, timer},
+        shared_work::{contained, settle},
     },
     chain::Chain,
-    flight::{Computation, Computed, ComputedBytes, Entered, WaitGuard},
+    flight::{Boarded, Computation, Computed, ComputedBytes, Sponsor, Ticket, WaitGuard},
     hook::within,
 };
 
@@ -35,8 +34,28 @@ pub(crate) struct Accept {
     pub(crate) will_do: Option<WillDo>,
 }
 
+impl Accept {
+    fn takes(&self, bytes: &Bytes) -> bool {
+        self.will_do.as_ref().is_none_or(|will_do| will_do(bytes))
+    }
+}
+
 type WillDo = Arc<dyn Fn(&Bytes) -> bool + Send + Sync>;
-type Compute = Box<dyn FnOnce() -> BoxFuture<'static, Result<PutEntry>> + Send>;
+
+/// What a caller asks for.
+pub(crate) struct Wanted<'a> {
+    pub(crate) key: Key,
+    pub(crate) blob: &'a BlobName,
+    pub(crate) accept: Accept,
+    pub(crate) options: ComputeOptions,
+}
+
+/// Makes an entry; it puts all blobs in hand. Boxed: computations nest, and each would hold all that are inside
+/// of it several times over.
+pub(crate) type Compute = BoxFuture<'static, Result<PutEntry>>;
+
+/// Gives the computation of a caller to whoever leads: once, and to nobody if the caller does not.
+pub(crate) type Computes<'a> = &'a mut (dyn FnMut() -> Option<Compute> + Send);
 
 impl Cache {
     /// The value of `digest`, computed by `f` if it is not there.
@@ -78,7 +97,9 @@ impl Cache {
         B: Into<Bytes>,
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
-        self.get_or_compute_with(digest, ComputeOptions::default(), f).await
+        let wanted = self.wanted(digest, ComputeOptions::default());
+        let mut f = value_of(f);
+        self.counted(self.compute_entry(&wanted, &mut f).await)
     }
 
     /// [`get_or_compute`](Self::get_or_compute) with a deadline of its own and a word on the size.
@@ -102,8 +123,16 @@ impl Cache {
         B: Into<Bytes>,
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let entry = || async { f().await.map(PutEntry::data).map_err(compute_failed) };
-        let computed = self.compute_entry(digest, &BlobName::DATA, Accept::default(), options, entry).await;
+        let wanted = self.wanted(digest, options);
+        let mut f = value_of(f);
+        self.counted(self.compute_entry(&wanted, &mut f).await)
+    }
+
+    fn wanted(&self, digest: Digest, options: ComputeOptions) -> Wanted<'static> {
+        Wanted { key: self.key(digest), blob: &BlobName::DATA, accept: Accept::default(), options }
+    }
+
+    fn counted(&self, computed: Computed) -> Result<Bytes> {
         self.count_computed(&computed);
         computed.map(|computed| computed.bytes)
     }
@@ -116,73 +145,29 @@ impl Cache {
         }
     }
 
-    /// The blob of an entry that `f` makes if there is none, or none that `accept` takes. `f` puts all blobs in
-    /// hand. Not counted yet: its reader knows whether it is a hit.
-    pub(crate) async fn compute_entry<F, Fut>(
-        &self,
-        digest: Digest,
-        blob: &BlobName,
-        accept: Accept,
-        options: ComputeOptions,
-        f: F,
-    ) -> Computed
-    where
-        F: FnOnce() -> Fut + Send + 'static,
-        Fut: Future<Output = Result<PutEntry>> + Send + 'static,
-    {
-        let key = self.key(digest);
-        let operation = || Operation::write(OPERATION, &key);
-        let accepted = |bytes: &Bytes| accept.will_do.as_ref().is_none_or(|will_do| will_do(bytes));
-        if self.hooks().is_empty()
-            && let Some(bytes) = self.store().get_now(&key, blob).filter(accepted)
-        {
+    /// What is wanted, or what `f` makes if it is not there. Not counted yet: its reader knows whether it is a
+    /// hit.
+    pub(crate) async fn compute_entry(&self, wanted: &Wanted<'_>, f: Computes<'_>) -> Computed {
+        if !self.hooks().is_empty() {
+            let operation = || Operation::write(OPERATION, &wanted.key);
+            let compute = self.share_compute(wanted, f);
+            // Boxed: it is large, and most handles have no hooks.
+            return within(self.hooks(), operation, compute).boxed().await;
+        }
+        let found = self.store().get_now(wanted.key.view(), wanted.blob);
+        if let Some(bytes) = found.filter(|bytes| wanted.accept.takes(bytes)) {
             return Ok(ComputedBytes { bytes, hit: true });
         }
-        // Boxed: computations nest, and each would hold all that are inside of it several times over.
-        let f: Compute = Box::new(|| Box::pin(async { f().await }));
-        let compute = self.share_compute(&key, blob, accept, options, f);
-        within(self.hooks(), operation, compute).await
+        self.share_compute(wanted, f).await
     }
 
-    async fn share_compute(
-        &self,
-        key: &Key,
-        blob: &BlobName,
-        accept: Accept,
-        options: ComputeOptions,
-        f: Compute,
-    ) -> Computed {
-        let accepted = |bytes: &Bytes| accept.will_do.as_ref().is_none_or(|will_do| will_do(bytes));
-        let of = (Arc::as_ptr(self.flights()).addr(), key.clone(), blob.clone());
-        let mut f = Some(f);
+    async fn share_compute(&self, wanted: &Wanted<'_>, f: Computes<'_>) -> Computed {
         // Callers that disagree on what the value has to look like take turns: each time one of them has led.
         loop {
-            let chain = Chain::current();
-            let inside = chain.as_ref().and_then(Chain::computation);
-            if inside.is_some_and(|computation| computation.is_of(&of)) {
-                return Err(self.recursion(key));
-            }
-            let depth = inside.map_or(0, |inside| inside.depth + 1);
-            let boarded = self.flights().compute(key, blob, accept.form, |entered, sponsor| {
-                let (id, outer, of) = (entered.id(), inside.cloned(), of.clone());
-                let computation = Arc::new(Computation { id, of, depth, sponsor, outer });
-                let wanted = Wanted { computation, accept: accept.clone(), options };
-                let chain = Chain::current_or_new().inside(Arc::clone(&wanted.computation));
-                chain.scope(self.clone().lead_compute(entered, wanted, f.take())).in_current_span().boxed()
-            });
-            let _waiting = match (inside, &chain) {
-                (Some(inside), Some(chain)) => {
-                    let waiting =
-                        WaitGuard::begin(inside.id, boarded.id, &boarded.sponsor, || chain.permit());
-                    Some(waiting.ok_or_else(|| self.recursion(key))?)
-                }
-                _ => None,
-            };
-            // Computations nest, and so do the stacks of those that are polled by their callers.
-            let apart = boarded.led && depth % APART == APART - 1;
-            let computed = settle(self.tasks(), boarded.ticket, apart).await;
-            if !boarded.led {
-                if computed.as_ref().is_ok_and(|computed| !accepted(&computed.bytes)) {
+            let (led, ticket, _waiting) = self.board_compute(wanted, f)?;
+            let computed = ticket.await;
+            if !led {
+                if computed.as_ref().is_ok_and(|computed| !wanted.accept.takes(&computed.bytes)) {
                     continue;
                 }
                 self.counters().coalesced();
@@ -191,129 +176,81 @@ impl Cache {
         }
     }
 
+    /// A share in the computation, and whether it is a new one. Held in the place of the call, the guard tells
+    /// who waits for whom.
+    fn board_compute(
+        &self,
+        wanted: &Wanted<'_>,
+        f: Computes<'_>,
+    ) -> Result<(bool, Ticket<Computed>, Option<WaitGuard>)> {
+        let Wanted { key, blob, accept, options } = wanted;
+        let table = Arc::as_ptr(self.flights()).addr();
+        let chain = Chain::current();
+        let inside = chain.as_ref().and_then(Chain::computation);
+        if inside.is_some_and(|computation| computation.is_of(table, key, blob)) {
+            return Err(self.recursion(key));
+        }
+        let depth = inside.map_or(0, |inside| inside.depth + 1);
+        let Boarded { led, ticket } = self.flights().compute(key, blob, accept.form, |entered| {
+            let computation = Arc::new(Computation {
+                id: entered.id(),
+                table,
+                key: key.clone(),
+                blob: (*blob).clone(),
+                depth,
+                sponsor: Sponsor::default(),
+                outer: inside.cloned(),
+            });
+            let chain = Chain::current_or_new().inside(Arc::clone(&computation));
+            let lead = Lead {
+                cache: self.clone(),
+                entered,
+                computation: Arc::clone(&computation),
+                accept: accept.clone(),
+                options: *options,
+            };
+            let f = f();
+            let work = async move {
+                contained(ErrorKind::Internal, lead.run(f)).await.map_err(|error| lead.explain(error))
+            };
+            (Some(computation), chain.scope(work).in_current_span().boxed())
+        });
+        let waiting = match (inside, &chain, ticket.computation()) {
+            (Some(inside), Some(chain), Some(computation)) => {
+                let waiting = WaitGuard::begin(inside.id, computation, || chain.permit());
+                Some(waiting.ok_or_else(|| self.recursion(key))?)
+            }
+            _ => None,
+        };
+        // Computations nest, and so do the stacks of those that are polled by their callers.
+        let apart = led && depth % APART == APART - 1;
+        Ok((led, settle(self.tasks(), ticket, apart), waiting))
+    }
+
     fn recursion(&self, key: &Key) -> Error {
         Error::new(ErrorKind::Invalid, self.info().kind, OPERATION)
             .with_key(key)
             .with_detail("its computation asks for itself")
     }
-
-    async fn lead_compute(self, entered: Entered, wanted: Wanted, f: Option<Compute>) -> Computed {
-        let (_, key, blob) = &wanted.computation.of;
-        let work = async {
-            if let Some(bytes) = self.look_up(&wanted).await? {
-                return Ok(ComputedBytes { bytes, hit: true });
-            }
-            let Some(f) = f else {
-                return Err(Error::new(ErrorKind::Internal, "", "").with_detail("nothing to compute with"));
-            };
-            let entry = self.run(&wanted, f).await;
-            self.counters().compute(entry.is_ok());
-            let entry = entry?;
-            let bytes = self.value(&entry, blob)?;
-            if entered.begin_store() {
-                let size = entry.known_bytes().unwrap_or(0);
-                let put = async { self.store().put(key, entry, PutOptions::default()).await };
-                // A value that cannot be kept is a value all the same.
-                self.counters().put(&contained(ErrorKind::Internal, put).await, size);
-            }
-            Ok(ComputedBytes { bytes, hit: false })
-        };
-        contained(ErrorKind::Internal, work).await.map_err(|error| {
-            let error = if error.store().is_empty() { error.at(self.info().kind, OPERATION) } else { error };
-            if error.key().is_none() { error.with_key(key) } else { error }
-        })
-    }
-
-    /// The value, if it is there by now. A store that fails is passed over: the value can be computed.
-    async fn look_up(&self, wanted: &Wanted) -> Result<Option<Bytes>> {
-        let (_, key, blob) = &wanted.computation.of;
-        let found = match self.store().get(key, blob, GetOptions::default()).await {
-            Ok(Some(blob)) => blob.collect(self.cap()).await.map(Some),
-            Ok(None) => Ok(None),
-            Err(error) => Err(error),
-        };
-        match found {
-            Ok(found) => Ok(found.filter(|bytes| wanted.will_do(bytes))),
-            Err(error) => match error.kind() {
-                ErrorKind::Closed | ErrorKind::Invalid | ErrorKind::Unsupported => Err(error),
-                ErrorKind::Corrupt => {
-                    self.counters().corrupt();
-                    Ok(None)
-                }
-                _ => {
-                    self.counters().degraded();
-                    Ok(None)
-                }
-            },
-        }
-    }
-
-    /// Waits for a turn and runs `f` within its deadline.
-    async fn run(&self, wanted: &Wanted, f: Compute) -> Result<PutEntry> {
-        let mut chain = Chain::current_or_new();
-        let permit = match (chain.permit(), self.gate()) {
-            (Some(permit), _) => Some(permit),
-            (None, Some(gate)) => {
-                // Whoever waits for this and has a permit lends it: else they would wait for each other.
-                let turn = pin!(gate.admit(&wanted.options));
-                match select(turn, pin!(wanted.computation.sponsor().given())).await {
-                    Either::Left((permit, _)) => Some(Arc::new(permit?)),
-                    Either::Right((permit, _)) => Some(permit),
-                }
-            }
-            (None, None) => None,
-        };
-        if let Some(permit) = permit {
-            chain = chain.admit(permit);
-        }
-        let work = chain.scope(contained(ErrorKind::Compute, f()));
-        let begun = Instant::now();
-        let deadline = wanted.options.deadline.or(self.gate().and_then(|gate| gate.deadline()));
-        let entry = match deadline {
-            Some(deadline) => in_time(deadline, work).await,
-            None => work.await,
-        };
-        self.counters().compute_took(begun.elapsed());
-        entry
-    }
-
-    fn value(&self, entry: &PutEntry, blob: &BlobName) -> Result<Bytes> {
-        entry
-            .in_hand(blob)
-            .cloned()
-            .ok_or_else(|| Error::new(ErrorKind::Internal, "", "").with_detail("it computed no such blob"))
-    }
 }
 
-/// What a computation is for.
-struct Wanted {
-    computation: Arc<Computation>,
-    accept: Accept,
-    options: ComputeOptions,
-}
-
-impl Wanted {
-    fn will_do(&self, bytes: &Bytes) -> bool {
-        self.accept.will_do.as_ref().is_none_or(|will_do| will_do(bytes))
+/// Boxes `f` for whoever leads; a caller who does not pays nothing for it.
+fn value_of<F, Fut, B, E>(f: F) -> impl FnMut() -> Option<Compute> + Send
+where
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = Result<B, E>> + Send + 'static,
+    B: Into<Bytes>,
+    E: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let mut f = Some(f);
+    move || {
+        let f = f.take()?;
+        Some(async { f().await.map(PutEntry::data).map_err(compute_failed) }.boxed())
     }
 }
 
 pub(crate) fn compute_failed(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
     Error::new(ErrorKind::Compute, "", "").with_source(error)
-}
-
-async fn in_time<T>(deadline: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
-    let Some(end) = timer(deadline) else {
-        return Err(Error::new(ErrorKind::Unsupported, "", "")
-            .with_detail("a deadline runs only inside a tokio runtime with time enabled"));
-    };
-    match select(pin!(work), pin!(end)).await {
-        Either::Left((answer, _)) => answer,
-        Either::Right(_) => {
-            Err(Error::new(ErrorKind::Timeout, "", "")
-                .with_detail(format!("not computed within {deadline:?}")))
-        }
-    }
 }
 
 #[cfg(test)]

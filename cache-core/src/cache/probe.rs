@@ -15,8 +15,8 @@ use tokio::sync::Semaphore;
 
 use crate::{
     Blob, BlobName, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, Error, ErrorKind,
-    FlushReport, GetOptions, Key, KeyManagement, ListOptions, Metrics, Namespace, PutEntry, PutOptions,
-    PutOutcome, Result, Store, StoreInfo, Usage, toy::Toy,
+    FlushReport, GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace, PutEntry,
+    PutOptions, PutOutcome, Result, Store, StoreInfo, Usage, toy::Toy,
 };
 
 /// Lets calls through while it is open; those that came before wait at it.
@@ -135,7 +135,7 @@ impl Store for Arc<Probe> {
         self.toy.metrics()
     }
 
-    fn get_now(&self, _key: &Key, _blob: &BlobName) -> Option<Bytes> {
+    fn get_now(&self, _key: KeyView<'_>, _blob: &BlobName) -> Option<Bytes> {
         None
     }
 

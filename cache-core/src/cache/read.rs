@@ -3,10 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use futures::{FutureExt, future::BoxFuture};
 use tokio::time::Instant;
 
 use crate::{
-    Blob, BlobName, Cache, EntryMeta, EntryRead, ErrorKind, GetOptions, Intent, Key, KeyRef, Result,
+    Blob, BlobName, Cache, EntryMeta, EntryRead, ErrorKind, GetOptions, Intent, Key, KeyRef, KeyView, Result,
+    cache::get::Get,
     cache::shared_work::{contained, in_this_chain, settle},
     flight::{Entered, Found, FoundBlob},
     hook::within,
@@ -23,12 +25,47 @@ impl Cache {
     /// # Cancel safety
     ///
     /// The entry stays as it is. A stack may go on copying it into a faster tier.
-    pub async fn get(&self, digest: impl Into<KeyRef>) -> Result<Option<Bytes>> {
-        self.get_blob(digest.into(), &BlobName::DATA).await
+    pub fn get<D: Into<KeyRef>>(
+        &self,
+        digest: D,
+    ) -> impl Future<Output = Result<Option<Bytes>>> + Send + use<'_, D> {
+        Get { cache: self, digest: digest.into(), slow: None }
+    }
+
+    /// Boxed, so that the future of a hit is small.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn get_boxed<'a>(
+        &'a self,
+        digest: KeyRef,
+        blob: &'a BlobName,
+    ) -> BoxFuture<'a, Result<Option<Bytes>>> {
+        Box::pin(self.get_slowly(digest, blob))
     }
 
     pub(crate) async fn get_blob(&self, digest: KeyRef, blob: &BlobName) -> Result<Option<Bytes>> {
-        let read = self.fetch(digest, blob).await;
+        match self.hit(&digest, blob) {
+            Some(bytes) => Ok(Some(bytes)),
+            None => self.get_slowly(digest, blob).await,
+        }
+    }
+
+    /// A hit that needs neither to wait nor to enter a hook.
+    #[inline]
+    pub(super) fn hit(&self, digest: &KeyRef, blob: &BlobName) -> Option<Bytes> {
+        if !self.hooks().is_empty() {
+            return None;
+        }
+        let found = self.get_now(digest, blob);
+        if let Some(bytes) = &found {
+            self.counters().hit(bytes.len() as u64);
+        }
+        found
+    }
+
+    /// What is no such hit.
+    async fn get_slowly(&self, digest: KeyRef, blob: &BlobName) -> Result<Option<Bytes>> {
+        let read = self.fetch_slowly(digest, blob).await;
         self.counters().read(&read, |bytes| bytes.len() as u64);
         self.soften(read)
     }
@@ -36,25 +73,38 @@ impl Cache {
     /// A blob that is not counted yet: its reader knows whether it is a hit.
     pub(crate) async fn fetch(&self, digest: KeyRef, blob: &BlobName) -> Result<Option<Bytes>> {
         if self.hooks().is_empty()
-            && let Some(bytes) = self.get_now(digest, blob)
+            && let Some(bytes) = self.get_now(&digest, blob)
         {
             return Ok(Some(bytes));
         }
-        let find = async {
-            if !self.hooks().is_empty()
-                && let Some(bytes) = self.get_now(digest, blob)
-            {
-                return Ok(Some(bytes));
-            }
-            match self.find(digest, blob, true).await? {
-                Some(found) => found.collect(self.cap()).await.map(Some),
-                None => Ok(None),
-            }
-        };
+        self.fetch_slowly(digest, blob).await
+    }
+
+    /// As [`fetch`](Self::fetch), when it is known that the blob cannot be had without waiting or hooks.
+    async fn fetch_slowly(&self, digest: KeyRef, blob: &BlobName) -> Result<Option<Bytes>> {
         let begun = Instant::now();
-        let read = within(self.hooks(), || self.operation("get", digest, Intent::Read), find).await;
+        let read = if self.hooks().is_empty() {
+            self.find_whole(digest, blob).await
+        } else {
+            let find = async {
+                match self.get_now(&digest, blob) {
+                    Some(bytes) => Ok(Some(bytes)),
+                    None => self.find_whole(digest, blob).await,
+                }
+            };
+            // Boxed: it is large, and most handles have no hooks.
+            within(self.hooks(), || self.operation("get", digest, Intent::Read), find).boxed().await
+        };
         self.counters().get_took(begun.elapsed());
         read
+    }
+
+    async fn find_whole(&self, digest: KeyRef, blob: &BlobName) -> Result<Option<Bytes>> {
+        let Some(found) = self.find(digest, blob, true).await? else { return Ok(None) };
+        match found.bytes() {
+            Some(bytes) if bytes.len() as u64 <= self.cap() => Ok(Some(bytes.clone())),
+            _ => found.collect(self.cap()).boxed().await.map(Some),
+        }
     }
 
     /// All blobs of an entry, not counted yet.
@@ -72,9 +122,12 @@ impl Cache {
     }
 
     /// A hit that needs no waiting; not counted here.
-    fn get_now(&self, digest: KeyRef, blob: &BlobName) -> Option<Bytes> {
+    #[inline]
+    fn get_now(&self, digest: &KeyRef, blob: &BlobName) -> Option<Bytes> {
         match digest {
-            KeyRef::Digest(digest) => self.store().get_now(&self.key(digest), blob),
+            KeyRef::Digest(digest) => {
+                self.store().get_now(KeyView { namespace: self.address(), digest }, blob)
+            }
             KeyRef::Prefix(_) => None,
         }
     }
@@ -141,7 +194,7 @@ impl Cache {
     }
 
     async fn lead_read(self, _entered: Entered, key: Key, blob: BlobName, whole: bool) -> Found {
-        let read = async {
+        let read = contained(ErrorKind::Internal, async {
             let Some(found) = self.store().get(&key, &blob, GetOptions::default()).await? else {
                 return Ok(None);
             };
@@ -154,9 +207,8 @@ impl Cache {
                 return Ok(Some(FoundBlob::InHand(bytes, checksum)));
             }
             Ok(Some(FoundBlob::Stream(Arc::new(Mutex::new(Some(found))))))
-        };
-        contained(ErrorKind::Internal, read)
-            .await
+        });
+        read.await
             .map_err(|error| if error.store().is_empty() { error.at(self.info().kind, "get") } else { error })
     }
 

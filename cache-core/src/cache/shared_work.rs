@@ -22,19 +22,20 @@ use crate::{
     flight::{Computed, Flight, Ticket},
 };
 
-/// Waits for shared work, which gets a task of its own as soon as several wait for it (or now, if it has to).
-/// Outside a runtime the callers poll it themselves.
-pub(crate) async fn settle<T: Clone + Send + 'static>(
+/// Gives shared work a task of its own if several wait for it (or now, if it has to be `apart`), for a caller
+/// who waits for it from here on. Outside a runtime the callers poll it themselves.
+pub(crate) fn settle<T: Clone + Send + 'static>(
     tasks: &TaskTracker,
     mut ticket: Ticket<T>,
     apart: bool,
-) -> T {
-    if let Ok(runtime) = Handle::try_current()
+) -> Ticket<T> {
+    if (apart || ticket.undriven())
+        && let Ok(runtime) = Handle::try_current()
         && let Some(drive) = ticket.drive(apart)
     {
         tasks.spawn_on(drive, &runtime);
     }
-    ticket.await
+    ticket
 }
 
 /// Waits until computations that are storing their values have ended, however they end.
@@ -58,9 +59,15 @@ pub(crate) fn timer(deadline: Duration) -> Option<Sleep> {
 }
 
 /// Turns a panic of `work` into an error of this kind, so that nobody who waits for it hangs.
-pub(crate) async fn contained<T>(kind: ErrorKind, work: impl Future<Output = Result<T>>) -> Result<T> {
-    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
-        Err(Error::new(kind, "", "").with_detail(format!("it panicked: {}", panic_message(&*panic))))
+pub(crate) fn contained<T>(
+    kind: ErrorKind,
+    work: impl Future<Output = Result<T>>,
+) -> impl Future<Output = Result<T>> {
+    // No async block: that would keep `work` twice.
+    AssertUnwindSafe(work).catch_unwind().map(move |done| {
+        done.unwrap_or_else(|panic| {
+            Err(Error::new(kind, "", "").with_detail(format!("it panicked: {}", panic_message(&*panic))))
+        })
     })
 }
 

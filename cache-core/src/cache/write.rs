@@ -3,6 +3,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use bytes::Bytes;
+use futures::FutureExt;
 use tokio::time::Instant;
 
 use crate::{
@@ -42,17 +43,24 @@ impl Cache {
     pub async fn put_with(&self, digest: Digest, entry: PutEntry, options: PutOptions) -> Result<PutOutcome> {
         let key = self.key(digest);
         let (entry, bytes) = entry.counted();
-        let put = async {
-            match in_hand(&entry) {
-                Some(blobs) => self.put_shared(&key, PutContent { options, blobs }).await,
-                None => self.put_alone(&key, entry, options).await,
-            }
-        };
         let begun = Instant::now();
-        let outcome = within(self.hooks(), || Operation::write("put", &key), put).await;
+        let put = self.put_entry(&key, entry, options);
+        let outcome = if self.hooks().is_empty() {
+            put.await
+        } else {
+            // Boxed: it is large, and most handles have no hooks.
+            within(self.hooks(), || Operation::write("put", &key), put).boxed().await
+        };
         self.counters().put_took(begun.elapsed());
         self.counters().put(&outcome, bytes.load(Ordering::Relaxed));
         outcome
+    }
+
+    async fn put_entry(&self, key: &Key, entry: PutEntry, options: PutOptions) -> Result<PutOutcome> {
+        match in_hand(&entry) {
+            Some(blobs) => self.put_shared(key, PutContent { options, blobs }).await,
+            None => self.put_alone(key, entry, options).boxed().await,
+        }
     }
 
     async fn put_alone(&self, key: &Key, entry: PutEntry, options: PutOptions) -> Result<PutOutcome> {

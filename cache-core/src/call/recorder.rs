@@ -12,8 +12,8 @@ use futures::{StreamExt, stream, stream::BoxStream};
 
 use crate::{
     Blob, BlobName, Cache, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, Error, FlushReport,
-    GetOptions, Key, KeyManagement, ListOptions, Metrics, Namespace, Powers, PutBlob, PutEntry, PutMode,
-    PutOptions, PutOutcome, Refusal, Result, Store, StoreInfo, Usage, usage_by_listing,
+    GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace, Powers, PutBlob, PutEntry,
+    PutMode, PutOptions, PutOutcome, Refusal, Result, Store, StoreInfo, Usage, usage_by_listing,
 };
 
 type Blobs = BTreeMap<BlobName, Bytes>;
@@ -137,7 +137,7 @@ impl Store for Recorder {
         Metrics::default()
     }
 
-    fn get_now(&self, _key: &Key, _blob: &BlobName) -> Option<Bytes> {
+    fn get_now(&self, _key: KeyView<'_>, _blob: &BlobName) -> Option<Bytes> {
         None
     }
 

@@ -9,10 +9,9 @@
 //! dropped outside the lock, as wakers are cloned, woken and dropped.
 
 use std::{
-    collections::BTreeMap,
     future::Future,
     mem,
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -20,41 +19,26 @@ use std::{
 
 use futures::future::BoxFuture;
 
-use super::sync::{Mutex, MutexGuard, PoisonError};
+use super::{
+    state::{Driver, Share, State, Work},
+    sync::{Mutex, MutexGuard, PoisonError},
+    waits::Computation,
+    wakers::wake_all,
+};
 
 /// Work that several callers may share.
 pub(crate) struct Flight<T> {
     id: u64,
+    computation: Option<Arc<Computation>>,
     state: Mutex<State<T>>,
-}
-
-struct State<T> {
-    work: Work<T>,
-    outcome: Option<T>,
-    callers: usize,
-    next_caller: u64,
-    wakers: BTreeMap<u64, Waker>,
-    driver: Driver,
-}
-
-enum Work<T> {
-    Resting(BoxFuture<'static, T>),
-    Polled,
-    Gone,
-}
-
-/// Who polls the work.
-enum Driver {
-    /// Whichever caller is polled.
-    Callers,
-    /// A task of its own; its waker while it waits for the first caller to let go of the work.
-    Task(Option<Waker>),
 }
 
 /// One caller's share in a flight: resolves to its outcome. Dropped, it gives the share up.
 pub(crate) struct Ticket<T> {
     flight: Arc<Flight<T>>,
-    number: u64,
+    share: Share,
+    /// Whether it joined work that had no task.
+    undriven: bool,
     /// Whether the task came from this caller.
     drives: bool,
     /// Whether this caller has let the task go first.
@@ -65,20 +49,14 @@ pub(crate) struct Ticket<T> {
 pub(crate) struct Drive<T>(Arc<Flight<T>>);
 
 impl<T: Clone> Flight<T> {
-    /// A flight and its first caller.
-    pub(crate) fn begin(id: u64, work: BoxFuture<'static, T>) -> (Arc<Self>, Ticket<T>) {
-        let flight = Arc::new(Self {
-            id,
-            state: Mutex::new(State {
-                work: Work::Resting(work),
-                outcome: None,
-                callers: 1,
-                next_caller: 1,
-                wakers: BTreeMap::new(),
-                driver: Driver::Callers,
-            }),
-        });
-        let ticket = Ticket { flight: Arc::clone(&flight), number: 0, drives: false, stood_back: false };
+    /// A flight and its first caller. A `computation` may be asked for by its callers.
+    pub(crate) fn begin(
+        id: u64,
+        computation: Option<Arc<Computation>>,
+        work: BoxFuture<'static, T>,
+    ) -> (Arc<Self>, Ticket<T>) {
+        let flight = Arc::new(Self { id, computation, state: Mutex::new(State::new(work)) });
+        let ticket = Ticket::new(Arc::clone(&flight), false);
         (flight, ticket)
     }
 
@@ -91,36 +69,41 @@ impl<T: Clone> Flight<T> {
         self.lock().callers
     }
 
-    /// One more caller; `None` if the work was given up before. Work that is about to be given up goes on.
+    /// One more caller; `None` if all callers left before. Work that is about to be given up goes on.
     pub(crate) fn join(self: &Arc<Self>) -> Option<Ticket<T>> {
         let mut state = self.lock();
         if matches!(state.work, Work::Gone) && state.outcome.is_none() {
             return None;
         }
         state.callers += 1;
-        let number = state.next_caller;
-        state.next_caller += 1;
-        Some(Ticket { flight: Arc::clone(self), number, drives: false, stood_back: false })
+        let undriven = matches!(state.driver, Driver::Callers);
+        drop(state);
+        Some(Ticket::new(Arc::clone(self), undriven))
     }
 
     /// Polls work that was taken out of the slot, and publishes its outcome or puts it back. `caller` is
-    /// the caller's number, if it is one that polls.
+    /// the share of who polls, unless it is the task.
     fn poll_work(
         &self,
         mut work: BoxFuture<'static, T>,
-        caller: Option<(u64, Waker)>,
+        caller: Option<(&mut Share, Waker)>,
         cx: &mut Context<'_>,
     ) -> Poll<T> {
         if let Poll::Ready(outcome) = work.as_mut().poll(cx) {
             // Gone, with all that it holds, before anybody learns of the outcome.
             _ = catch_unwind(AssertUnwindSafe(|| drop(work)));
             let mut state = self.lock();
-            state.outcome = Some(outcome.clone());
+            if let Some((share, _)) = caller {
+                state.end(share);
+            }
+            if state.callers > 0 {
+                state.outcome = Some(outcome.clone());
+            }
             state.work = Work::Gone;
             let wakers = mem::take(&mut state.wakers);
             let driver = state.take_driver();
             drop(state);
-            wake_all(wakers.into_values().chain(driver));
+            wake_all(wakers.into_iter().chain(driver));
             return Poll::Ready(outcome);
         }
         let mut state = self.lock();
@@ -134,20 +117,36 @@ impl<T: Clone> Flight<T> {
             return Poll::Pending;
         }
         state.work = Work::Resting(work);
-        let (mut driver, mut replaced, mut others) = (None, None, BTreeMap::new());
+        let (mut driver, mut replaced, mut others) = (None, None, Vec::new());
         match caller {
-            Some((number, waker)) => {
-                replaced = state.wakers.insert(number, waker);
+            Some((share, waker)) => {
+                replaced = state.wakers.keep(&mut share.place, waker);
                 driver = state.take_driver();
             }
             // Whoever brought this task left while it polled: its runtime may stand still from now on.
-            None if matches!(state.driver, Driver::Task(None)) => others = mem::take(&mut state.wakers),
+            None if matches!(state.driver, Driver::Task(None)) => others = state.wakers.take(),
             None => {}
         }
         drop(state);
         drop(replaced);
-        wake_all(others.into_values().chain(driver));
+        wake_all(others.into_iter().chain(driver));
         Poll::Pending
+    }
+}
+
+impl<T> Ticket<T> {
+    fn new(flight: Arc<Flight<T>>, undriven: bool) -> Self {
+        Self { flight, share: Share::default(), undriven, drives: false, stood_back: false }
+    }
+
+    /// The computation that it is a share in, if it is one.
+    pub(crate) fn computation(&self) -> Option<&Arc<Computation>> {
+        self.flight.computation.as_ref()
+    }
+
+    /// Whether it joined work that had no task. Whoever begins one leaves that to the second.
+    pub(crate) fn undriven(&self) -> bool {
+        self.undriven
     }
 }
 
@@ -176,35 +175,21 @@ impl<T> Flight<T> {
     }
 }
 
-impl<T> State<T> {
-    /// The work, if it rests; whoever takes it polls it and puts it back, or drops it.
-    fn take_work(&mut self) -> Option<BoxFuture<'static, T>> {
-        match mem::replace(&mut self.work, Work::Polled) {
-            Work::Resting(work) => Some(work),
-            other => {
-                self.work = other;
-                None
-            }
-        }
-    }
-
-    fn take_driver(&mut self) -> Option<Waker> {
-        match &mut self.driver {
-            Driver::Task(waker) => waker.take(),
-            Driver::Callers => None,
-        }
-    }
-}
-
 impl<T: Clone> Future for Ticket<T> {
     type Output = T;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let this = self.get_mut();
+        // Whoever is woken is so for the outcome, most of the time.
+        if this.share.has_waited()
+            && let Some(outcome) = this.flight.lock().answer(&mut this.share)
+        {
+            return Poll::Ready(outcome);
+        }
         // Cloned and dropped outside the lock: what a waker does then is its own business.
         let waker = cx.waker().clone();
-        let this = self.get_mut();
         let mut state = this.flight.lock();
-        if let Some(outcome) = state.outcome.clone() {
+        if let Some(outcome) = state.answer(&mut this.share) {
             drop(state);
             return Poll::Ready(outcome);
         }
@@ -217,9 +202,9 @@ impl<T: Clone> Future for Ticket<T> {
         let again = matches!(state.driver, Driver::Task(None)) && !polls;
         if polls && let Some(work) = state.take_work() {
             drop(state);
-            return this.flight.poll_work(work, Some((this.number, waker)), cx);
+            return this.flight.poll_work(work, Some((&mut this.share, waker)), cx);
         }
-        let replaced = state.wakers.insert(this.number, waker);
+        let replaced = state.wakers.keep(&mut this.share.place, waker);
         drop(state);
         drop(replaced);
         if again {
@@ -231,24 +216,24 @@ impl<T: Clone> Future for Ticket<T> {
 
 impl<T> Drop for Ticket<T> {
     fn drop(&mut self) {
+        if self.share.over {
+            return;
+        }
         let mut state = self.flight.lock();
-        let own = state.wakers.remove(&self.number);
+        let own = state.wakers.forget(self.share.place);
         state.callers -= 1;
         if state.outcome.is_some() {
             drop(state);
-            drop(own);
-            return;
-        }
-        if state.callers > 0 {
+        } else if state.callers > 0 {
             // The work knows this caller's waker, or the task is in this caller's runtime, which may stand
             // still from now on: the others have to poll it again.
             let driver = if self.drives { state.take_driver() } else { None };
             let others = match state.driver {
-                Driver::Callers | Driver::Task(None) => mem::take(&mut state.wakers),
-                Driver::Task(_) => BTreeMap::new(),
+                Driver::Callers | Driver::Task(None) => state.wakers.take(),
+                Driver::Task(_) => Vec::new(),
             };
             drop(state);
-            wake_all(others.into_values().chain(driver));
+            wake_all(others.into_iter().chain(driver));
         } else if let Some(driver) = state.take_driver() {
             // The task drops the work: that may hold more of the kind, and they must not nest without end.
             drop(state);
@@ -257,8 +242,11 @@ impl<T> Drop for Ticket<T> {
             state.work = Work::Gone;
             drop(state);
             drop(work);
+        } else {
+            // It is being polled, and who polls it finds that nobody waits.
+            drop(state);
         }
-        // Else it is being polled, and who polls it finds that nobody waits.
+        drop(own);
     }
 }
 
@@ -298,26 +286,13 @@ impl<T> Drop for Drive<T> {
             return;
         }
         state.driver = Driver::Callers;
-        let callers = mem::take(&mut state.wakers);
+        let callers = state.wakers.take();
         let work = if state.callers == 0 { state.take_work() } else { None };
         if work.is_some() {
             state.work = Work::Gone;
         }
         drop(state);
         drop(work);
-        wake_all(callers.into_values());
-    }
-}
-
-/// Wakes them all, also if a waker panics.
-fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
-    let mut panicked = None;
-    for waker in wakers {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-            panicked = Some(panic);
-        }
-    }
-    if let Some(panic) = panicked {
-        resume_unwind(panic);
+        wake_all(callers);
     }
 }

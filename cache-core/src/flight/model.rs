@@ -20,8 +20,12 @@ mod sync {
     pub(super) use loom::sync::{Mutex, MutexGuard};
 }
 
+#[expect(dead_code, reason = "the models have no nested computations")]
 #[path = "machine.rs"]
 mod machine;
+#[expect(dead_code, reason = "the models do not ask who led")]
+#[path = "slot.rs"]
+mod slot;
 #[expect(dead_code, reason = "the models use a part of it")]
 #[path = "table.rs"]
 mod table;
@@ -30,8 +34,9 @@ use machine::{Flight, Ticket};
 use table::{Entered, Flights};
 
 use super::{
+    key_hash,
     outcome::{self, Computed, ComputedBytes, Found, FoundBlob},
-    waits,
+    state, waits, wakers,
 };
 use crate::{BlobName, Digest, Key};
 
@@ -111,7 +116,8 @@ impl Fate {
 
 /// As the handle does it: the second caller gives the work a thread of its own.
 fn settle<T: Clone + Send + 'static>(mut ticket: Ticket<T>) -> T {
-    let driving = ticket.drive(false).map(|drive| thread::spawn(move || block_on(drive)));
+    let drive = if ticket.undriven() { ticket.drive(false) } else { None };
+    let driving = drive.map(|drive| thread::spawn(move || block_on(drive)));
     let outcome = block_on(ticket);
     driving.into_iter().for_each(|thread| thread.join().unwrap());
     outcome
@@ -125,7 +131,7 @@ fn poll_once<T>(future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
 fn two_callers_share_one_run_and_both_are_woken() {
     explore("two callers", 2, || {
         let (event, fate) = (Event::default(), Fate::default());
-        let (flight, ticket) = Flight::begin(1, fate.clone().work(event.clone()));
+        let (flight, ticket) = Flight::begin(1, None, fate.clone().work(event.clone()));
         let second = thread::spawn(move || flight.join().map(settle));
         let third = thread::spawn(move || event.happen());
         assert_eq!(block_on(ticket), 7);
@@ -139,7 +145,7 @@ fn two_callers_share_one_run_and_both_are_woken() {
 fn the_second_caller_is_served_when_the_first_is_dropped() {
     explore("first caller dropped", 3, || {
         let (event, fate) = (Event::default(), Fate::default());
-        let (flight, mut ticket) = Flight::begin(1, fate.clone().work(event.clone()));
+        let (flight, mut ticket) = Flight::begin(1, None, fate.clone().work(event.clone()));
         let joined = flight.join().unwrap();
         let second = thread::spawn(move || settle(joined));
         let third = thread::spawn(move || event.happen());
@@ -155,7 +161,7 @@ fn the_second_caller_is_served_when_the_first_is_dropped() {
 fn work_that_nobody_waits_for_is_dropped_and_its_task_ends() {
     explore("all callers dropped", 3, || {
         let fate = Fate::default();
-        let (flight, mut ticket) = Flight::begin(1, fate.clone().work(Event::default()));
+        let (flight, mut ticket) = Flight::begin(1, None, fate.clone().work(Event::default()));
         let mut other = flight.join().unwrap();
         let drive = other.drive(false);
         let driving = thread::spawn(move || block_on(drive.unwrap()));
@@ -176,7 +182,7 @@ fn work_that_nobody_waits_for_is_dropped_and_its_task_ends() {
 fn callers_poll_in_turn_when_the_task_ends_early() {
     explore("task dropped", 2, || {
         let (event, fate) = (Event::default(), Fate::default());
-        let (flight, ticket) = Flight::begin(1, fate.clone().work(event.clone()));
+        let (flight, ticket) = Flight::begin(1, None, fate.clone().work(event.clone()));
         let mut other = flight.join().unwrap();
         let drive = other.drive(false);
         let driving = thread::spawn(move || {
@@ -197,7 +203,7 @@ fn callers_poll_in_turn_when_the_task_ends_early() {
 fn a_caller_who_leaves_wakes_the_one_who_stays() {
     explore("polling caller dropped", 3, || {
         let (event, fate) = (Event::default(), Fate::default());
-        let (flight, mut ticket) = Flight::begin(1, fate.clone().work(event.clone()));
+        let (flight, mut ticket) = Flight::begin(1, None, fate.clone().work(event.clone()));
         let other = flight.join().unwrap();
         let second = thread::spawn(move || block_on(other));
         let third = thread::spawn(move || event.happen());
@@ -213,7 +219,7 @@ fn a_caller_who_leaves_wakes_the_one_who_stays() {
 fn a_caller_who_leaves_with_a_runtime_that_stands_still_wakes_the_one_who_stays() {
     explore("runtime stands still", 2, || {
         let (event, fate) = (Event::default(), Fate::default());
-        let (flight, ticket) = Flight::begin(1, fate.clone().work(event.clone()));
+        let (flight, ticket) = Flight::begin(1, None, fate.clone().work(event.clone()));
         let mut other = flight.join().unwrap();
         let mut drive = other.drive(false).unwrap();
         // Polled by its runtime, which then stands still.
@@ -266,7 +272,8 @@ fn a_put_that_races_a_computation_lands_last() {
         let (table, value) = (Arc::<Flights>::default(), Value::default());
         let key = Key::from(Digest::of("k"));
         let stored = value.clone();
-        let boarded = table.compute(&key, &BlobName::DATA, 0, |entered, _| compute(entered, stored).boxed());
+        let boarded =
+            table.compute(&key, &BlobName::DATA, 0, |entered| (None, compute(entered, stored).boxed()));
         let (writers_table, writers_value, writers_key) = (Arc::clone(&table), value.clone(), key.clone());
         let writer = thread::spawn(move || {
             let (_writing, storing) = writers_table.write(&writers_key);

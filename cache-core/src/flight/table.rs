@@ -6,67 +6,35 @@
 //! storing already is waited for, so that the write lands last. A put is joined by identical ones until
 //! another write of its key begins or ends.
 
-use std::{collections::HashMap, fmt, mem, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use futures::future::BoxFuture;
 
 use super::{
-    machine::{Flight, Ticket},
+    key_hash::KeyHash,
+    machine::Flight,
     outcome::{Computed, Found, Put, PutContent},
+    slot::{Boarded, Compute, Off, Slot, join, lead},
     sync::{Mutex, MutexGuard, PoisonError},
-    waits::Sponsor,
+    waits::Computation,
 };
-use crate::{BlobName, Key, Namespace, chain::fresh_id};
+use crate::{BlobName, Key, Namespace};
 
 /// Locks that the table is spread over, by the first byte of the digest.
 const SHARDS: usize = 16;
 
+type Shard = HashMap<Key, Slot, KeyHash>;
+
 /// The table, one for a handle and all its clones and views.
 #[derive(Default)]
 pub(crate) struct Flights {
-    shards: [Mutex<HashMap<Key, Slot>>; SHARDS],
+    shards: [Mutex<Shard>; SHARDS],
 }
 
 impl fmt::Debug for Flights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Flights").finish_non_exhaustive()
     }
-}
-
-/// What is under way for one key.
-#[derive(Default)]
-struct Slot {
-    /// Puts and evictions that have begun and not ended.
-    writers: usize,
-    reads: Vec<Listed<(BlobName, bool), Found>>,
-    computes: Vec<Listed<(BlobName, u64), Computed>>,
-    puts: Vec<Listed<Arc<PutContent>, Put>>,
-}
-
-/// What went off the table: to be dropped when its lock is released.
-#[derive(Default)]
-#[expect(dead_code, reason = "held to be dropped")]
-struct Off {
-    reads: Vec<Listed<(BlobName, bool), Found>>,
-    computes: Vec<Listed<(BlobName, u64), Computed>>,
-    puts: Vec<Listed<Arc<PutContent>, Put>>,
-}
-
-struct Listed<N, T> {
-    name: N,
-    flight: Arc<Flight<T>>,
-    /// Of a computation: it has begun to write its value.
-    storing: bool,
-    sponsor: Arc<Sponsor>,
-}
-
-/// A share in a flight, and whether it is a new one.
-pub(crate) struct Boarded<T> {
-    pub(crate) id: u64,
-    pub(crate) led: bool,
-    pub(crate) ticket: Ticket<T>,
-    /// Of a computation: lets it begin without waiting for its turn.
-    pub(crate) sponsor: Arc<Sponsor>,
 }
 
 /// Held by the work of a flight: takes it off the table when the work ends or is dropped.
@@ -92,70 +60,9 @@ pub(crate) enum PutEntered {
     },
 }
 
-impl Slot {
-    fn is_empty(&self) -> bool {
-        self.writers == 0 && self.reads.is_empty() && self.computes.is_empty() && self.puts.is_empty()
-    }
-
-    /// A write begins or ends: nothing that began before may answer a later call.
-    fn overtake(&mut self) -> Off {
-        let computes = self.computes.extract_if(.., |compute| !compute.storing).collect();
-        Off { reads: mem::take(&mut self.reads), computes, puts: mem::take(&mut self.puts) }
-    }
-
-    fn remove(&mut self, id: u64) -> Off {
-        if self.computes.iter().any(|compute| compute.storing && compute.flight.id() == id) {
-            // Those that missed the value answer no caller who comes after it.
-            return Off {
-                reads: mem::take(&mut self.reads),
-                computes: mem::take(&mut self.computes),
-                puts: Vec::new(),
-            };
-        }
-        Off {
-            reads: self.reads.extract_if(.., |listed| listed.flight.id() == id).collect(),
-            computes: self.computes.extract_if(.., |listed| listed.flight.id() == id).collect(),
-            puts: self.puts.extract_if(.., |listed| listed.flight.id() == id).collect(),
-        }
-    }
-
-    fn begin_write(&mut self) -> (Off, Vec<Arc<Flight<Computed>>>) {
-        self.writers += 1;
-        let off = self.overtake();
-        (off, self.computes.iter().map(|compute| Arc::clone(&compute.flight)).collect())
-    }
-}
-
-/// Joins the flight of that name, or begins one.
-fn board<N: PartialEq, T: Clone>(
-    list: &mut Vec<Listed<N, T>>,
-    name: N,
-    begin: impl FnOnce(u64, &Arc<Sponsor>) -> BoxFuture<'static, T>,
-) -> Boarded<T> {
-    for listed in list.iter().filter(|listed| listed.name == name) {
-        if let Some(ticket) = listed.flight.join() {
-            let sponsor = Arc::clone(&listed.sponsor);
-            return Boarded { id: listed.flight.id(), led: false, ticket, sponsor };
-        }
-    }
-    lead(list, name, begin)
-}
-
-fn lead<N, T: Clone>(
-    list: &mut Vec<Listed<N, T>>,
-    name: N,
-    begin: impl FnOnce(u64, &Arc<Sponsor>) -> BoxFuture<'static, T>,
-) -> Boarded<T> {
-    let id = fresh_id();
-    let sponsor = Arc::default();
-    let (flight, ticket) = Flight::begin(id, begin(id, &sponsor));
-    list.push(Listed { name, flight, storing: false, sponsor: Arc::clone(&sponsor) });
-    Boarded { id, led: true, ticket, sponsor }
-}
-
 impl Flights {
     /// The lock over the slot of `key`. Nothing but a flight's own lock is taken under it.
-    fn shard(&self, key: &Key) -> MutexGuard<'_, HashMap<Key, Slot>> {
+    fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
         let [first, ..] = key.digest.as_bytes();
         let at = usize::from(*first) % SHARDS;
         // The modulus keeps it within.
@@ -187,8 +94,12 @@ impl Flights {
         work: impl FnOnce(Entered) -> BoxFuture<'static, Found>,
     ) -> Boarded<Found> {
         let mut shard = self.shard(key);
-        let reads = &mut shard.entry(key.clone()).or_default().reads;
-        board(reads, (blob.clone(), whole), |id, _| work(self.entered(key, id)))
+        let same = |read: &(BlobName, bool)| read.0 == *blob && read.1 == whole;
+        if let Some(joined) = shard.get(key).and_then(|slot| join(&slot.reads, same)) {
+            return joined;
+        }
+        let slot = shard.entry(key.clone()).or_default();
+        lead(&mut slot.reads, |id| ((blob.clone(), whole), None, work(self.entered(key, id))))
     }
 
     /// A computation of `blob` in some form.
@@ -197,11 +108,18 @@ impl Flights {
         key: &Key,
         blob: &BlobName,
         form: u64,
-        work: impl FnOnce(Entered, Arc<Sponsor>) -> BoxFuture<'static, Computed>,
+        work: impl FnOnce(Entered) -> (Option<Arc<Computation>>, BoxFuture<'static, Computed>),
     ) -> Boarded<Computed> {
         let mut shard = self.shard(key);
-        let computes = &mut shard.entry(key.clone()).or_default().computes;
-        board(computes, (blob.clone(), form), |id, sponsor| work(self.entered(key, id), Arc::clone(sponsor)))
+        let same = |compute: &Compute| compute.blob == *blob && compute.form == form;
+        if let Some(joined) = shard.get(key).and_then(|slot| join(&slot.computes, same)) {
+            return joined;
+        }
+        let slot = shard.entry(key.clone()).or_default();
+        lead(&mut slot.computes, |id| {
+            let (computation, work) = work(self.entered(key, id));
+            (Compute { blob: blob.clone(), form, storing: false }, computation, work)
+        })
     }
 
     /// A put of bytes in hand. Those in `seen` are known to be different.
@@ -221,8 +139,9 @@ impl Flights {
         }
         let (off, storing) = slot.begin_write();
         let guard = WriteGuard { table: Arc::clone(self), key: key.clone() };
-        let boarded =
-            lead(&mut slot.puts, Arc::clone(content), |id, _| work(self.entered(key, id), guard, storing));
+        let boarded = lead(&mut slot.puts, |id| {
+            (Arc::clone(content), None, work(self.entered(key, id), guard, storing))
+        });
         drop(shard);
         drop(off);
         PutEntered::Boarded(boarded)
@@ -233,7 +152,7 @@ impl Flights {
         let shard = self.shard(key);
         let put = shard.get(key)?.puts.iter().find(|put| put.flight.id() == id)?;
         let ticket = put.flight.join()?;
-        Some(Boarded { id, led: false, ticket, sponsor: Arc::clone(&put.sponsor) })
+        Some(Boarded { led: false, ticket })
     }
 
     /// A write that nobody shares begins. It has to wait for the computations that are storing.
@@ -286,13 +205,13 @@ impl Entered {
         let mut shard = self.table.shard(&self.key);
         let Some(slot) = shard.get_mut(&self.key) else { return false };
         // A computation of another blob stores the whole entry, too.
-        if slot.writers > 0 || slot.computes.iter().any(|compute| compute.storing) {
+        if slot.writers > 0 || slot.computes.iter().any(|compute| compute.name.storing) {
             return false;
         }
         let Some(compute) = slot.computes.iter_mut().find(|compute| compute.flight.id() == self.id) else {
             return false;
         };
-        compute.storing = true;
+        compute.name.storing = true;
         true
     }
 }

@@ -40,7 +40,7 @@ fn a_write_waits_for_a_computation_that_is_storing_right_now_although_its_caller
     let (storing, is_storing) = mpsc::channel();
     let (go_on, may_go_on) = mpsc::channel::<()>();
     let stored = Arc::clone(&value);
-    let first = table.compute(&key, &BlobName::DATA, 0, |entered, _| {
+    let first = table.compute(&key, &BlobName::DATA, 0, |entered| {
         let work = async move {
             assert!(entered.begin_store());
             // A store that does its work within one poll.
@@ -49,9 +49,9 @@ fn a_write_waits_for_a_computation_that_is_storing_right_now_although_its_caller
             *stored.lock().unwrap() = "computed";
             Ok(ComputedBytes { bytes: "computed".into(), hit: false })
         };
-        work.boxed()
+        (None, work.boxed())
     });
-    let mut second = table.compute(&key, &BlobName::DATA, 0, |_, _| future::pending().boxed()).ticket;
+    let mut second = table.compute(&key, &BlobName::DATA, 0, |_| (None, future::pending().boxed())).ticket;
     let drive = second.drive(false);
     let task = thread::spawn(move || block_on(drive.unwrap()));
     is_storing.recv().unwrap();
@@ -84,7 +84,7 @@ fn a_waker_that_panics_keeps_no_other_caller_asleep() {
         }
     }
     let (go_on, event) = futures::channel::oneshot::channel::<u32>();
-    let (flight, mut first) = Flight::begin(1, event.map(Result::unwrap).boxed());
+    let (flight, mut first) = Flight::begin(1, None, event.map(Result::unwrap).boxed());
     let join = || flight.join().unwrap();
     let (mut second, mut third) = (join(), join());
     let woken = Arc::new(Woken(AtomicBool::new(false)));
@@ -106,7 +106,7 @@ fn a_waker_that_owns_another_caller_is_not_dropped_under_the_lock() {
         fn wake(self: Arc<Self>) {}
     }
     ends(|| {
-        let (flight, mut first) = Flight::begin(1, future::pending::<u32>().boxed());
+        let (flight, mut first) = Flight::begin(1, None, future::pending::<u32>().boxed());
         let second = flight.join().unwrap();
         let task = Arc::new(Task(Mutex::new(Some(second))));
         assert!(poll_with(&mut first, &task.into()).is_pending());
@@ -121,28 +121,52 @@ fn a_call_after_a_computation_of_another_blob_was_stored_is_not_answered_by_an_o
     let key = Key::from(Digest::of("k"));
     let (a, b) = (BlobName::new("a").unwrap(), BlobName::new("b").unwrap());
     // It looked before the other one replaced the entry.
-    let old = table.compute(&key, &b, 0, |entered, _| {
+    let old = table.compute(&key, &b, 0, |entered| {
         let work = async move {
             let _entered = entered;
             future::pending().await
         };
-        work.boxed()
+        (None, work.boxed())
     });
-    let storing = table.compute(&key, &a, 0, |entered, _| {
+    let storing = table.compute(&key, &a, 0, |entered| {
         let work = async move {
             assert!(entered.begin_store());
             Ok(ComputedBytes { bytes: "a".into(), hit: false })
         };
-        work.boxed()
+        (None, work.boxed())
     });
     block_on(storing.ticket).unwrap();
-    let new = table.compute(&key, &b, 0, |entered, _| {
+    let new = table.compute(&key, &b, 0, |entered| {
         let work = async move {
             let _entered = entered;
             future::pending().await
         };
-        work.boxed()
+        (None, work.boxed())
     });
     assert!(new.led, "answered by what looked before");
     drop((old, new));
+}
+
+#[test]
+fn work_that_several_wait_for_gets_one_task() {
+    let (flight, first) = Flight::begin(1, None, future::pending::<u32>().boxed());
+    let mut second = flight.join().unwrap();
+    assert!(!first.undriven(), "a call that nobody else makes costs no task");
+    assert!(second.undriven());
+    let drive = second.drive(false).expect("it has none");
+    let mut third = flight.join().unwrap();
+    assert!(!third.undriven());
+    assert!(third.drive(true).is_none());
+    drop(drive);
+    assert!(flight.join().unwrap().undriven(), "its task ended early");
+}
+
+#[test]
+fn an_outcome_that_nobody_waits_for_is_not_kept() {
+    let outcome = Arc::new(());
+    let kept = Arc::clone(&outcome);
+    let (flight, ticket) = Flight::begin(1, None, async { kept }.boxed());
+    drop(block_on(ticket));
+    assert_eq!(Arc::strong_count(&outcome), 1);
+    assert!(flight.join().is_none());
 }

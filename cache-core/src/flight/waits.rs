@@ -11,24 +11,22 @@ use crate::{BlobName, Key, cache::Permit};
 #[derive(Debug)]
 pub(crate) struct Computation {
     pub(crate) id: u64,
-    /// The table of the cache, the key and the blob that it is for.
-    pub(crate) of: (usize, Key, BlobName),
+    /// Which table of flights it is in.
+    pub(crate) table: usize,
+    pub(crate) key: Key,
+    pub(crate) blob: BlobName,
     /// How many it is inside of.
     pub(crate) depth: usize,
-    pub(crate) sponsor: Arc<Sponsor>,
+    pub(crate) sponsor: Sponsor,
     pub(crate) outer: Option<Arc<Computation>>,
 }
 
 impl Computation {
-    pub(crate) fn sponsor(&self) -> &Sponsor {
-        &self.sponsor
-    }
-
     /// Whether this is, or is inside of, a computation of the same blob.
-    pub(crate) fn is_of(&self, of: &(usize, Key, BlobName)) -> bool {
+    pub(crate) fn is_of(&self, table: usize, key: &Key, blob: &BlobName) -> bool {
         let mut next = Some(self);
         while let Some(computation) = next {
-            if computation.of == *of {
+            if computation.table == table && computation.key == *key && computation.blob == *blob {
                 return true;
             }
             next = computation.outer.as_deref();
@@ -75,8 +73,7 @@ static WAITS: Mutex<Vec<Wait>> = Mutex::new(Vec::new());
 
 struct Wait {
     waiter: u64,
-    target: u64,
-    sponsor: Arc<Sponsor>,
+    target: Arc<Computation>,
 }
 
 /// While it lives, one computation waits for another.
@@ -91,37 +88,36 @@ impl WaitGuard {
     /// `permit` tells what the waiter runs under: `target` and all that it waits for may run under it, too.
     pub(crate) fn begin(
         waiter: u64,
-        target: u64,
-        sponsor: &Arc<Sponsor>,
+        target: &Arc<Computation>,
         permit: impl FnOnce() -> Option<Arc<Permit>>,
     ) -> Option<Self> {
         let mut waits = WAITS.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut reached = vec![(target, Arc::clone(sponsor))];
+        let mut reached = vec![target];
         let mut next = 0;
-        while let Some(&(computation, _)) = reached.get(next) {
+        while let Some(computation) = reached.get(next).map(|reached| reached.id) {
             if computation == waiter {
                 return None;
             }
             for wait in waits.iter().filter(|wait| wait.waiter == computation) {
-                if !reached.iter().any(|(id, _)| *id == wait.target) {
-                    reached.push((wait.target, Arc::clone(&wait.sponsor)));
+                if !reached.iter().any(|reached| reached.id == wait.target.id) {
+                    reached.push(&wait.target);
                 }
             }
             next += 1;
         }
-        waits.push(Wait { waiter, target, sponsor: Arc::clone(sponsor) });
         // Still under the lock: a wait that is added later finds the permit with its waiter.
         if let Some(permit) = permit() {
-            reached.iter().for_each(|(_, sponsor)| sponsor.give(&permit));
+            reached.iter().for_each(|reached| reached.sponsor.give(&permit));
         }
-        Some(Self { waiter, target })
+        waits.push(Wait { waiter, target: Arc::clone(target) });
+        Some(Self { waiter, target: target.id })
     }
 }
 
 impl Drop for WaitGuard {
     fn drop(&mut self) {
         let mut waits = WAITS.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = waits.iter().position(|wait| wait.waiter == self.waiter && wait.target == self.target);
+        let at = waits.iter().position(|wait| wait.waiter == self.waiter && wait.target.id == self.target);
         let wait = at.map(|at| waits.swap_remove(at));
         drop(waits);
         // It may hold the last of a permit.
@@ -132,10 +128,13 @@ impl Drop for WaitGuard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chain::fresh_id;
+    use crate::{Digest, chain::fresh_id};
 
     fn begin(waiter: u64, target: u64) -> Option<WaitGuard> {
-        WaitGuard::begin(waiter, target, &Arc::default(), || None)
+        let (key, blob) = (Key::from(Digest::of("k")), BlobName::DATA);
+        let sponsor = Sponsor::default();
+        let target = Computation { id: target, table: 0, key, blob, depth: 0, sponsor, outer: None };
+        WaitGuard::begin(waiter, &Arc::new(target), || None)
     }
 
     #[test]

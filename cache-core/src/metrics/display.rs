@@ -24,7 +24,7 @@ impl Metrics {
         )?;
         writeln!(f, "{pad}{:<16} {}", "removals:", self.removals)?;
         writeln!(f, "{pad}{:<16} {} ({})", "evictions:", self.evictions, size(self.evicted_bytes))?;
-        writeln!(f, "{pad}{:<16} {}", "spills:", self.spills)?;
+        writeln!(f, "{pad}{:<16} {} ({} lost)", "spills:", self.spills, self.spill_errors)?;
         writeln!(f, "{pad}{:<16} {} ({} failed)", "promotions:", self.promotions, self.promotion_errors)?;
         writeln!(
             f,

@@ -127,3 +127,14 @@ fn baseline_reset_twice_counts_from_the_later_one() {
     assert_eq!(view.apply(&early), Metrics::default());
     assert_eq!(counters.snapshot().hits, 2);
 }
+
+#[test]
+fn each_answer_to_a_handover_is_counted_as_what_it_is() {
+    let counters = Counters::default();
+    for handover in [Handover::Taken, Handover::Known, Handover::Busy, Handover::Lost] {
+        counters.handover(handover, 10);
+    }
+    let metrics = counters.snapshot();
+    assert_eq!((metrics.evictions, metrics.evicted_bytes), (3, 30), "Busy stays");
+    assert_eq!((metrics.spills, metrics.spill_errors), (1, 1));
+}

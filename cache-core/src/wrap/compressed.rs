@@ -25,8 +25,8 @@ use self::{
 };
 use crate::{
     Blob, BlobName, CleanPolicy, CleanReport, CloseReport, Counters, EntryMeta, EntryRead, FlushReport,
-    GetOptions, Key, KeyManagement, ListOptions, Metrics, Namespace, PutEntry, PutOptions, PutOutcome,
-    Result, Store, StoreInfo, Usage,
+    GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace, PutEntry, PutOptions,
+    PutOutcome, Result, Store, StoreInfo, Usage,
 };
 
 /// Stores blobs compressed.
@@ -137,7 +137,7 @@ impl<S: Store> KeyManagement for Compressed<S> {
 impl<S: Store> Store for Compressed<S> {
     fn info(&self) -> StoreInfo {
         let mut info = (*self.info).clone();
-        info.powers.shared_bytes = false;
+        (info.powers.shared_bytes, info.powers.spills) = (false, false);
         info
     }
 
@@ -159,7 +159,7 @@ impl<S: Store> Store for Compressed<S> {
         }
     }
 
-    fn get_now(&self, key: &Key, blob: &BlobName) -> Option<Bytes> {
+    fn get_now(&self, key: KeyView<'_>, blob: &BlobName) -> Option<Bytes> {
         let stored = self.inner.get_now(key, blob)?;
         let content = match Header::read(&stored).ok()? {
             None if self.info.powers.shared_bytes => Bytes::copy_from_slice(&stored),

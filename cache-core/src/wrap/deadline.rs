@@ -7,7 +7,7 @@ use tokio::{runtime::Handle, time::timeout};
 
 use crate::{
     Blob, BlobName, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, Error, ErrorKind,
-    FlushReport, GetOptions, Key, KeyManagement, ListOptions, Metrics, Namespace, PutBlob, PutEntry,
+    FlushReport, GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace, PutBlob, PutEntry,
     PutOptions, PutOutcome, Result, Store, StoreInfo, Usage,
 };
 
@@ -131,15 +131,18 @@ impl<S: Store> KeyManagement for Deadline<S> {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<S: Store> Store for Deadline<S> {
+    /// Without spilling: a sink can be given to the inner store only.
     fn info(&self) -> StoreInfo {
-        self.inner.info()
+        let mut info = self.inner.info();
+        info.powers.spills = false;
+        info
     }
 
     fn metrics(&self) -> Metrics {
         self.inner.metrics()
     }
 
-    fn get_now(&self, key: &Key, blob: &BlobName) -> Option<Bytes> {
+    fn get_now(&self, key: KeyView<'_>, blob: &BlobName) -> Option<Bytes> {
         self.inner.get_now(key, blob)
     }
 

@@ -6,7 +6,7 @@ use futures::stream::BoxStream;
 
 use crate::{
     Blob, BlobName, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, FlushReport, GetOptions,
-    Intent, Key, KeyManagement, ListOptions, Metrics, Namespace, Operation, OperationHook, PutEntry,
+    Intent, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace, Operation, OperationHook, PutEntry,
     PutOptions, PutOutcome, Result, Store, StoreInfo, Target, Usage,
     hook::{Hooks, pulled, try_within, within},
 };
@@ -84,16 +84,23 @@ impl<S: Store> KeyManagement for Hooked<S> {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<S: Store> Store for Hooked<S> {
+    /// Without spilling: a sink can be given to the inner store only.
     fn info(&self) -> StoreInfo {
-        self.inner.info()
+        let mut info = self.inner.info();
+        info.powers.spills = false;
+        info
     }
 
     fn metrics(&self) -> Metrics {
         self.inner.metrics()
     }
 
-    fn get_now(&self, key: &Key, blob: &BlobName) -> Option<Bytes> {
-        try_within(&self.hooks, || Operation::read("get_now", key), || self.inner.get_now(key, blob))
+    fn get_now(&self, key: KeyView<'_>, blob: &BlobName) -> Option<Bytes> {
+        try_within(
+            &self.hooks,
+            || Operation::read("get_now", &key.to_key()),
+            || self.inner.get_now(key, blob),
+        )
     }
 
     async fn get(&self, key: &Key, blob: &BlobName, options: GetOptions) -> Result<Option<Blob>> {

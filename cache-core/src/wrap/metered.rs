@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use crate::{
     Baseline, Blob, BlobName, CleanPolicy, CleanReport, CloseReport, Counters, EntryMeta, EntryRead,
-    FlushReport, GetOptions, Key, KeyManagement, ListOptions, Metrics, Namespace, PutEntry, PutOptions,
-    PutOutcome, Result, Store, StoreInfo, Usage,
+    EvictionSink, FlushReport, GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace,
+    PutEntry, PutOptions, PutOutcome, Result, SpillSource, Store, StoreInfo, Usage,
 };
 
 /// Counts and times what is asked of a store, whatever the store counts itself.
@@ -136,7 +136,7 @@ impl<S: Store> Store for Metered<S> {
         self.own.baseline.apply(&self.totals())
     }
 
-    fn get_now(&self, key: &Key, blob: &BlobName) -> Option<Bytes> {
+    fn get_now(&self, key: KeyView<'_>, blob: &BlobName) -> Option<Bytes> {
         let nth = self.own.inline_reads.fetch_add(1, Ordering::Relaxed);
         let begun = is_sampled(nth).then(Instant::now);
         let bytes = self.inner.get_now(key, blob)?;
@@ -195,6 +195,18 @@ impl<S: Store> Store for Metered<S> {
 
     async fn close(&self, deadline: Option<Duration>) -> Result<CloseReport> {
         self.inner.close(deadline).await
+    }
+}
+
+/// What is handed on is the inner store's to count.
+#[deny(clippy::missing_trait_methods)]
+impl<S: SpillSource> SpillSource for Metered<S> {
+    fn set_sink(&self, sink: Option<Arc<dyn EvictionSink>>) -> Option<Arc<dyn EvictionSink>> {
+        self.inner.set_sink(sink)
+    }
+
+    fn peek(&self, key: &Key) -> Option<EntryRead> {
+        self.inner.peek(key)
     }
 }
 

@@ -12,7 +12,7 @@ use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 
 use crate::{
     Blob, BlobMeta, BlobName, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, Error, ErrorKind,
-    FlushReport, GetOptions, Key, KeyManagement, ListOptions, Metrics, Namespace, Powers, PutEntry,
+    FlushReport, GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace, Powers, PutEntry,
     PutOptions, PutOutcome, Refusal, Result, Store, StoreInfo, Usage, slice_range, usage_by_listing,
 };
 
@@ -135,9 +135,9 @@ impl Store for Probe {
         self.metrics.clone()
     }
 
-    fn get_now(&self, key: &Key, blob: &BlobName) -> Option<Bytes> {
+    fn get_now(&self, key: KeyView<'_>, blob: &BlobName) -> Option<Bytes> {
         self.calls.lock().unwrap().push("get_now");
-        self.holds(key, blob)
+        self.holds(&key.to_key(), blob)
     }
 
     async fn get(&self, key: &Key, blob: &BlobName, options: GetOptions) -> Result<Option<Blob>> {

@@ -12,8 +12,8 @@ use futures::stream::BoxStream;
 
 use crate::{
     Blob, BlobName, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, Error, ErrorKind,
-    FlushReport, GetOptions, Key, KeyManagement, ListOptions, Metrics, Namespace, PutEntry, PutOptions,
-    PutOutcome, Result, Store, StoreInfo, Usage,
+    FlushReport, GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace, PutEntry,
+    PutOptions, PutOutcome, Result, Store, StoreInfo, Usage,
 };
 
 /// Reads from a store and refuses to write to it.
@@ -91,7 +91,7 @@ impl<S: Store> Store for ReadOnly<S> {
         self.inner.metrics()
     }
 
-    fn get_now(&self, key: &Key, blob: &BlobName) -> Option<Bytes> {
+    fn get_now(&self, key: KeyView<'_>, blob: &BlobName) -> Option<Bytes> {
         self.inner.get_now(key, blob)
     }
 

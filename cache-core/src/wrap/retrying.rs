@@ -18,7 +18,7 @@ use tokio::{
 pub use self::options::RetryOptions;
 use crate::{
     Blob, BlobName, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, Error, ErrorKind,
-    FlushReport, GetOptions, Key, KeyManagement, ListOptions, Metrics, Namespace, PutBlob, PutEntry,
+    FlushReport, GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace, PutBlob, PutEntry,
     PutOptions, PutOutcome, Result, Store, StoreInfo, Usage,
 };
 
@@ -159,15 +159,18 @@ impl<S: Store> KeyManagement for Retrying<S> {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<S: Store> Store for Retrying<S> {
+    /// Without spilling: a sink can be given to the inner store only.
     fn info(&self) -> StoreInfo {
-        self.store().info()
+        let mut info = self.store().info();
+        info.powers.spills = false;
+        info
     }
 
     fn metrics(&self) -> Metrics {
         self.store().metrics()
     }
 
-    fn get_now(&self, key: &Key, blob: &BlobName) -> Option<Bytes> {
+    fn get_now(&self, key: KeyView<'_>, blob: &BlobName) -> Option<Bytes> {
         self.store().get_now(key, blob)
     }
 

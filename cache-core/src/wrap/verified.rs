@@ -9,7 +9,7 @@ use futures::stream::BoxStream;
 use self::guard::{digest_of, guard, mismatch};
 use crate::{
     Blob, BlobName, CleanPolicy, CleanReport, CloseReport, Digest, EntryMeta, EntryRead, Error, ErrorKind,
-    FlushReport, GetOptions, Key, KeyManagement, ListOptions, Metrics, Namespace, PutBlob, PutEntry,
+    FlushReport, GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace, PutBlob, PutEntry,
     PutOptions, PutOutcome, Result, Store, StoreInfo, Usage,
 };
 
@@ -51,8 +51,8 @@ impl<S: Store> Verified<S> {
         Self { inner: Arc::new(inner), namespaces: namespaces.into_iter().collect() }
     }
 
-    fn covers(&self, key: &Key) -> bool {
-        self.namespaces.iter().any(|namespace| namespace.covers(&key.namespace))
+    fn covers(&self, namespace: &Namespace) -> bool {
+        self.namespaces.iter().any(|covered| covered.covers(namespace))
     }
 
     /// A whole blob that is what its name says, or will be when its stream ends.
@@ -121,18 +121,21 @@ impl<S: Store> KeyManagement for Verified<S> {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<S: Store> Store for Verified<S> {
+    /// Without spilling: a sink can be given to the inner store only.
     fn info(&self) -> StoreInfo {
-        self.inner.info()
+        let mut info = self.inner.info();
+        info.powers.spills = false;
+        info
     }
 
     fn metrics(&self) -> Metrics {
         self.inner.metrics()
     }
 
-    fn get_now(&self, key: &Key, blob: &BlobName) -> Option<Bytes> {
+    fn get_now(&self, key: KeyView<'_>, blob: &BlobName) -> Option<Bytes> {
         let bytes = self.inner.get_now(key, blob)?;
-        let passes = !self.covers(key) || *blob != BlobName::DATA;
-        (passes || (bytes.len() <= INLINE_BYTES && Digest::of(&bytes) == key.digest)).then_some(bytes)
+        let passes = !self.covers(key.namespace) || *blob != BlobName::DATA;
+        (passes || (bytes.len() <= INLINE_BYTES && Digest::of(&bytes) == *key.digest)).then_some(bytes)
     }
 
     async fn get(&self, key: &Key, blob: &BlobName, options: GetOptions) -> Result<Option<Blob>> {
@@ -141,7 +144,7 @@ impl<S: Store> Store for Verified<S> {
         match self.inner.get(key, blob, options).await? {
             Some(found)
                 if *blob == BlobName::DATA
-                    && self.covers(key)
+                    && self.covers(&key.namespace)
                     && (whole || found.len() == found.total_len()) =>
             {
                 self.verify(key, found, "get").await.map(Some)
@@ -152,7 +155,7 @@ impl<S: Store> Store for Verified<S> {
 
     async fn get_entry(&self, key: &Key, options: GetOptions) -> Result<Option<EntryRead>> {
         let Some(mut entry) = self.inner.get_entry(key, options).await? else { return Ok(None) };
-        if self.covers(key) {
+        if self.covers(&key.namespace) {
             let mut blobs = Vec::with_capacity(entry.blobs.len());
             for (name, blob) in entry.blobs {
                 let blob =
@@ -165,7 +168,7 @@ impl<S: Store> Store for Verified<S> {
     }
 
     async fn put(&self, key: &Key, entry: PutEntry, options: PutOptions) -> Result<PutOutcome> {
-        if !self.covers(key) {
+        if !self.covers(&key.namespace) {
             return self.inner.put(key, entry, options).await;
         }
         let mut admitted = PutEntry::default();

@@ -8,17 +8,18 @@ use tempfile::TempDir;
 
 struct InTempDir {
     files: Files,
+    exclusive: bool,
     _dir: TempDir,
 }
 
 impl InTempDir {
-    fn new() -> Self {
+    fn new(exclusive: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let files = Files::new(dir.path(), |key| {
             let digits = key.digest.to_string();
             Path::new(key.namespace.encoded()).join(&digits[..2]).join(digits)
         });
-        Self { files, _dir: dir }
+        Self { files, exclusive, _dir: dir }
     }
 }
 
@@ -27,7 +28,8 @@ impl Factory for InTempDir {
     async fn open(&self, setup: &Setup) -> Result<Arc<dyn Store>> {
         let options = DiskOptions::new(self.files.dir())
             .with_max_bytes(setup.max_bytes)
-            .with_max_blob_bytes(setup.max_blob_bytes);
+            .with_max_blob_bytes(setup.max_blob_bytes)
+            .with_exclusive(self.exclusive);
         Ok(Arc::new(DiskStore::open(options).await?))
     }
 
@@ -40,4 +42,10 @@ impl Factory for InTempDir {
     }
 }
 
-cache_conformance::suite! { InTempDir::new(), handles: [damage, crash] }
+cache_conformance::suite! { InTempDir::new(false), handles: [damage, crash] }
+
+mod exclusive {
+    use super::InTempDir;
+
+    cache_conformance::suite! { InTempDir::new(true), handles: [damage, crash] }
+}

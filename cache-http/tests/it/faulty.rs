@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use cache::{
     Blob, BlobName, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, Error, ErrorKind,
-    FlushReport, GetOptions, Key, KeyManagement, ListOptions, Metrics, Namespace, Powers, PutEntry,
+    FlushReport, GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace, Powers, PutEntry,
     PutOptions, PutOutcome, Result, Store, StoreInfo, Usage,
 };
 use futures::{StreamExt, stream, stream::BoxStream};
@@ -60,7 +60,7 @@ impl Store for Faulty {
         Metrics::default()
     }
 
-    fn get_now(&self, _: &Key, _: &BlobName) -> Option<bytes::Bytes> {
+    fn get_now(&self, _: KeyView<'_>, _: &BlobName) -> Option<bytes::Bytes> {
         None
     }
 

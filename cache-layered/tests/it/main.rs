@@ -3,5 +3,6 @@
 
 mod conformance;
 mod degraded;
+mod spill;
 mod tiers;
 mod writes;

@@ -214,7 +214,7 @@ async fn an_upload_that_stalls_holds_up_nobody_and_leaves_nothing() {
     }
     store.close(Some(Duration::from_secs(5))).await.unwrap();
     for tier in [fast, slow] {
-        assert_eq!(tier.get_now(&a, &BlobName::DATA), None, "closed");
+        assert_eq!(tier.get_now(a.view(), &BlobName::DATA), None, "closed");
     }
 }
 

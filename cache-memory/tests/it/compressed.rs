@@ -110,7 +110,7 @@ async fn round_trips_over<S: Store + Clone>(content: &Bytes, inner: S, at_once: 
             let meta = store.meta(&key).await.unwrap().unwrap();
             assert_eq!((meta.bytes, meta.blobs.first().unwrap().bytes), (Some(len), len));
         }
-        if let Some(now) = store.get_now(&key, &BlobName::DATA) {
+        if let Some(now) = store.get_now(key.view(), &BlobName::DATA) {
             assert_eq!(now, content);
         } else {
             assert!(!at_once || len > 64 << 10, "small blobs are answered at once");
@@ -291,7 +291,7 @@ async fn counters_are_of_contents() {
     read(&store, &key("k"), GetOptions::default()).await;
     let range = GetOptions::default().with_range(ByteRange::new(5, Some(10)).unwrap());
     read(&store, &key("k"), range).await;
-    assert_eq!(store.get_now(&key("k"), &BlobName::DATA), None);
+    assert_eq!(store.get_now(key("k").view(), &BlobName::DATA), None);
     // What nobody here knows has to be looked at, which is no read.
     put(&Compressed::new(inner), &key("other"), PutEntry::data(text(200_000))).await;
     assert_eq!(store.meta(&key("other")).await.unwrap().unwrap().bytes, Some(200_000));
@@ -441,7 +441,7 @@ async fn is_damage(inner: &MemoryStore, store: &Compressed<MemoryStore>, damaged
     let corrupt = store.metrics().corrupt;
     for (round, stream_above) in [0, u64::MAX].into_iter().enumerate() {
         put(inner, &key("k"), PutEntry::data(frame.clone())).await;
-        assert_eq!(store.get_now(&key("k"), &BlobName::DATA), None);
+        assert_eq!(store.get_now(key("k").view(), &BlobName::DATA), None);
         let options = GetOptions::default().with_stream_above(stream_above);
         let found =
             async { store.get(&key("k"), &BlobName::DATA, options).await?.unwrap().collect(u64::MAX).await };

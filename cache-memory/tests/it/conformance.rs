@@ -1,33 +1,33 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cache_conformance::{Factory, Setup};
-use cache_core::{Result, Store};
+use cache_conformance::{Factory, Setup, Spill};
+use cache_core::{Result, SpillSource, Store};
 use cache_memory::{MemoryOptions, MemoryStore, Policy};
 
-fn options(setup: &Setup) -> MemoryOptions {
-    MemoryOptions::unlimited().with_max_bytes(setup.max_bytes).with_max_blob_bytes(setup.max_blob_bytes)
+fn open(setup: &Setup, policy: Policy) -> Result<MemoryStore> {
+    let options = MemoryOptions::unlimited().with_policy(policy);
+    MemoryStore::open(options.with_max_bytes(setup.max_bytes).with_max_blob_bytes(setup.max_blob_bytes))
 }
 
-fn open(setup: &Setup) -> Result<MemoryStore> {
-    MemoryStore::open(options(setup))
-}
-
-struct Bare;
+/// The store by itself.
+struct By(Policy);
 
 #[async_trait]
-impl Factory for Bare {
+impl Factory for By {
     async fn open(&self, setup: &Setup) -> Result<Arc<dyn Store>> {
-        Ok(Arc::new(open(setup)?))
+        Ok(Arc::new(open(setup, self.0)?))
+    }
+
+    fn spill(&self) -> Option<&dyn Spill> {
+        Some(self)
     }
 }
 
-struct FrequencyAware;
-
 #[async_trait]
-impl Factory for FrequencyAware {
-    async fn open(&self, setup: &Setup) -> Result<Arc<dyn Store>> {
-        Ok(Arc::new(MemoryStore::open(options(setup).with_policy(Policy::Lfu))?))
+impl Spill for By {
+    async fn open(&self, setup: &Setup) -> Result<Arc<dyn SpillSource>> {
+        Ok(Arc::new(open(setup, self.0)?))
     }
 }
 
@@ -36,18 +36,36 @@ struct Pointers;
 #[async_trait]
 impl Factory for Pointers {
     async fn open(&self, setup: &Setup) -> Result<Arc<dyn Store>> {
-        Ok(Arc::new(Box::new(Arc::new(open(setup)?))))
+        Ok(Arc::new(Box::new(Arc::new(open(setup, Policy::default())?))))
+    }
+
+    fn spill(&self) -> Option<&dyn Spill> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Spill for Pointers {
+    async fn open(&self, setup: &Setup) -> Result<Arc<dyn SpillSource>> {
+        Ok(Arc::new(Arc::new(open(setup, Policy::default())?)))
     }
 }
 
 mod bare {
-    cache_conformance::suite! { super::Bare }
+    use super::*;
+    cache_conformance::suite! { By(Policy::default()), handles: [spill] }
 }
 
 mod behind_pointers {
-    cache_conformance::suite! { super::Pointers }
+    cache_conformance::suite! { super::Pointers, handles: [spill] }
 }
 
 mod frequency_aware {
-    cache_conformance::suite! { super::FrequencyAware }
+    use super::*;
+    cache_conformance::suite! { By(Policy::Lfu), handles: [spill] }
+}
+
+mod least_recently_used {
+    use super::*;
+    cache_conformance::suite! { By(Policy::Lru), handles: [spill] }
 }

@@ -11,7 +11,7 @@ use cache_conformance::{
 };
 use cache_core::{
     Blob, BlobName, CleanPolicy, CleanReport, CloseReport, Deadline, Digest, EntryMeta, EntryRead, ErrorKind,
-    FlushReport, GetOptions, Key, KeyManagement, ListOptions, Metered, Metrics, Namespace, PutEntry,
+    FlushReport, GetOptions, Key, KeyManagement, KeyView, ListOptions, Metered, Metrics, Namespace, PutEntry,
     PutOptions, PutOutcome, ReadOnly, Result, RetryOptions, Retrying, Store, StoreExt, StoreInfo, Usage,
     Verified,
 };
@@ -79,7 +79,7 @@ async fn verified_stream_of_other_content_is_neither_stored_nor_read() {
     assert_eq!(store.get_bytes(&key, &BlobName::DATA).await.unwrap().unwrap(), content.concat());
 
     inner.put(&key, streamed(&other), PutOptions::default()).await.unwrap();
-    assert_eq!(store.get_now(&key, &BlobName::DATA), None);
+    assert_eq!(store.get_now(key.view(), &BlobName::DATA), None);
     let error = store.get_bytes(&key, &BlobName::DATA).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     assert!(!inner.contains(&key).await.unwrap());
@@ -123,7 +123,7 @@ impl Store for Split {
         self.reader.metrics()
     }
 
-    fn get_now(&self, key: &Key, blob: &BlobName) -> Option<Bytes> {
+    fn get_now(&self, key: KeyView<'_>, blob: &BlobName) -> Option<Bytes> {
         self.reader.get_now(key, blob)
     }
 

@@ -2,8 +2,10 @@
 
 mod compressed;
 mod conformance;
+mod crowd;
 mod decorated;
 mod durable;
+mod handover;
 mod hooked;
 mod piecemeal;
 mod policy;

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::{
     Blob, BlobName, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, FlushReport, GetOptions,
-    Key, KeyManagement, ListOptions, Metrics, Namespace, PutEntry, PutOptions, PutOutcome, Result, Store,
-    StoreExt, StoreInfo, Usage, slice_range,
+    Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace, PutEntry, PutOptions, PutOutcome, Result,
+    Store, StoreExt, StoreInfo, Usage, slice_range,
 };
 use cache_memory::MemoryStore;
 use futures::{StreamExt, stream, stream::BoxStream};
@@ -84,7 +84,7 @@ impl Store for Piecemeal {
         self.inner.metrics()
     }
 
-    fn get_now(&self, _key: &Key, _blob: &BlobName) -> Option<Bytes> {
+    fn get_now(&self, _key: KeyView<'_>, _blob: &BlobName) -> Option<Bytes> {
         None
     }
 

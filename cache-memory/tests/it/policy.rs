@@ -119,7 +119,7 @@ fn check(text: &str, expected: Option<Policy>) {
         (Ok(found), Some(expected)) => assert_eq!(found, expected),
         (Err(error), None) => {
             assert_eq!(error.kind(), ErrorKind::Invalid);
-            assert!(error.to_string().contains("there are lru and lfu"), "{error}");
+            assert!(error.to_string().contains("there are tiny-lfu, lru, lfu, unbounded"), "{error}");
         }
         (found, expected) => panic!("{text:?} is {found:?} and not {expected:?}"),
     }

@@ -1,12 +1,16 @@
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    cell::Cell,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use cache_core::{
-    BlobName, CleanPolicy, Clock, Digest, ErrorKind, GetOptions, Key, KeyManagement, Namespace, PutEntry,
-    PutMode, PutOptions, PutStatus, Refusal, Store, StoreExt,
+    BlobName, CleanPolicy, Clock, Digest, ErrorKind, GetOptions, Key, KeyManagement, ManualClock, Namespace,
+    PutEntry, PutMode, PutOptions, PutStatus, Refusal, Store, StoreExt,
 };
 use cache_memory::{MemoryOptions, MemoryStore};
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt, stream};
 
 #[tokio::test]
 async fn a_hit_hands_out_the_very_bytes_that_were_put() {
@@ -14,7 +18,7 @@ async fn a_hit_hands_out_the_very_bytes_that_were_put() {
     let key = Key::from(Digest::of("k"));
     let bytes = Bytes::from(vec![7; 100]);
     store.put_bytes(&key, bytes.clone()).await.unwrap();
-    let now = store.get_now(&key, &BlobName::DATA).unwrap();
+    let now = store.get_now(key.view(), &BlobName::DATA).unwrap();
     let later = store.get(&key, &BlobName::DATA, GetOptions::default()).await.unwrap().unwrap();
     assert_eq!(now.as_ptr(), bytes.as_ptr());
     assert_eq!(later.bytes().unwrap().as_ptr(), bytes.as_ptr());
@@ -25,7 +29,7 @@ async fn accesses_are_counted_and_questions_are_not() {
     let store = MemoryStore::open(MemoryOptions::default()).unwrap();
     let key = Key::from(Digest::of("k"));
     store.put_bytes(&key, "v".into()).await.unwrap();
-    store.get_now(&key, &BlobName::DATA).unwrap();
+    store.get_now(key.view(), &BlobName::DATA).unwrap();
     store.get_bytes(&key, &BlobName::DATA).await.unwrap();
     let before = (store.metrics(), store.meta(&key).await.unwrap().unwrap());
     assert!(store.contains(&key).await.unwrap());
@@ -61,7 +65,7 @@ async fn removals_that_were_asked_for_are_counted() {
 
 fn pieces(count: usize, end: Option<cache_core::Error>) -> PutEntry {
     let pieces = (0..count).map(|_| Ok(Bytes::from(vec![7; 10]))).chain(end.map(Err)).collect::<Vec<_>>();
-    PutEntry::default().with_stream(BlobName::DATA, None, futures::stream::iter(pieces).boxed())
+    PutEntry::default().with_stream(BlobName::DATA, None, stream::iter(pieces).boxed())
 }
 
 #[tokio::test]
@@ -94,7 +98,7 @@ async fn an_oversized_stream_of_known_length_evicts_nobody() {
     let store = MemoryStore::open(MemoryOptions::default().with_max_bytes(100)).unwrap();
     let other = Key::from(Digest::of("other"));
     store.put_bytes(&other, vec![1; 100].into()).await.unwrap();
-    let stream = futures::stream::pending().boxed();
+    let stream = stream::pending().boxed();
     let large = PutEntry::default().with_stream(BlobName::DATA, Some(101), stream);
     let outcome = store.put(&Key::from(Digest::of("k")), large, PutOptions::default()).await.unwrap();
     assert_eq!(outcome.status, PutStatus::Refused(Refusal::OverBudget));
@@ -113,7 +117,7 @@ struct Nosy(std::sync::OnceLock<MemoryStore>);
 
 impl Clock for Nosy {
     fn now(&self) -> SystemTime {
-        _ = self.0.get().map(|store| store.metrics());
+        self.0.get().map(ask);
         SystemTime::UNIX_EPOCH
     }
 }
@@ -129,8 +133,23 @@ impl AsRef<[u8]> for Asking {
 
 impl Drop for Asking {
     fn drop(&mut self) {
-        _ = self.0.metrics();
+        ask(&self.0);
     }
+}
+
+fn ask(store: &MemoryStore) {
+    thread_local! {
+        static ASKS: Cell<bool> = const { Cell::new(false) };
+    }
+    // What it does is not to ask again.
+    if ASKS.replace(true) {
+        return;
+    }
+    store.metrics();
+    let keep_all = CleanPolicy::default();
+    _ = store.clean(&Namespace::root(), &keep_all).now_or_never();
+    _ = store.usage(&Namespace::root()).now_or_never();
+    ASKS.set(false);
 }
 
 #[test]
@@ -147,7 +166,7 @@ fn nothing_of_the_callers_runs_under_the_lock() {
         store.put_bytes(&key, asking()).await.unwrap();
         store.put_bytes(&key, asking()).await.unwrap();
         step("replaced");
-        assert!(store.get_now(&key, &BlobName::DATA).is_some());
+        assert!(store.get_now(key.view(), &BlobName::DATA).is_some());
         step("got at once");
         store.get(&key, &BlobName::DATA, GetOptions::default()).await.unwrap();
         step("got");
@@ -181,7 +200,26 @@ fn nothing_of_the_callers_runs_under_the_lock() {
         step("closed");
     };
     std::thread::spawn(|| tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work));
-    let steps: Vec<_> =
-        std::iter::from_fn(|| ended.recv_timeout(std::time::Duration::from_secs(10)).ok()).collect();
+    let steps: Vec<_> = std::iter::from_fn(|| ended.recv_timeout(Duration::from_secs(10)).ok()).collect();
     assert_eq!(steps.last(), Some(&"closed"), "what came next does not end: {steps:?}");
+}
+
+/// It is as recent as its end.
+#[tokio::test]
+async fn a_slow_stream_is_a_use_when_it_is_stored() {
+    let clock = Arc::new(ManualClock::new(SystemTime::UNIX_EPOCH));
+    let store = MemoryStore::open_with_clock(MemoryOptions::default(), clock.clone()).unwrap();
+    let key = Key::from(Digest::of("k"));
+    let begun = clock.now();
+    let later = {
+        let clock = clock.clone();
+        stream::once(async move {
+            clock.advance(Duration::from_secs(60));
+            Ok("v".into())
+        })
+    };
+    let entry = PutEntry::default().with_stream(BlobName::DATA, None, later.boxed());
+    store.put(&key, entry, PutOptions::default()).await.unwrap();
+    let meta = store.meta(&key).await.unwrap().unwrap();
+    assert_eq!(meta.last_accessed, Some(begun + Duration::from_secs(60)));
 }

@@ -155,7 +155,7 @@ fn values_that_mean_nothing_are_refused_when_they_are_read() {
         ("max_size", "\"many\"", "\"many\" is not a size"),
         ("max_size", "1.5", "expected a limit"),
         ("max_blob", "true", "expected a limit"),
-        ("policy", "\"mru\"", "the policy \"mru\" is unknown; there are lru and lfu"),
+        ("policy", "\"mru\"", "the policy \"mru\" is unknown; there are tiny-lfu, lru, lfu, unbounded"),
         ("name", "\"\"", "the name is empty"),
     ] {
         unreadable(&format!(r#"{{"tiers": [{{"kind": "memory", "{field}": {value}}}]}}"#), why);

@@ -7,6 +7,7 @@ use cache::{Cache, Digest, ErrorKind, PutStatus};
 #[cfg(feature = "calls")]
 mod calls;
 mod config;
+mod spill;
 #[cfg(feature = "json")]
 mod typed;
 #[cfg(feature = "json")]
@@ -70,7 +71,10 @@ async fn typos_are_refused_by_name() {
     );
     refused(cache::open("memory:?max_entries=-1").await, "option max_entries: \"-1\" is negative");
     refused(cache::open("memory:?max_entries=1.5").await, "not a whole number");
-    refused(cache::open("memory:?policy=mru").await, "\"mru\" is unknown; there are lru and lfu");
+    refused(
+        cache::open("memory:?policy=mru").await,
+        "\"mru\" is unknown; there are tiny-lfu, lru, lfu, unbounded",
+    );
     refused(
         cache::open("disk:/tmp/x?policy=lru").await,
         "\"policy\" is unknown; disk takes max_size, max_blob",

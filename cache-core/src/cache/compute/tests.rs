@@ -2,7 +2,9 @@
 
 use std::{
     io,
+    pin::pin,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    time::Duration,
 };
 
 use futures::{
@@ -858,4 +860,12 @@ async fn no_call_sees_what_was_before_a_write_that_had_returned() {
         cache.tasks().wait().await;
         assert!(cache.flights().is_empty());
     }
+}
+
+/// It is moved into each task that a caller spawns.
+#[tokio::test]
+async fn the_future_of_a_caller_is_small() {
+    let (cache, _) = open();
+    let size = size_of_val(&cache.get_or_compute(key(), || async { Ok::<_, io::Error>("") }));
+    assert!(size <= 512, "{size} bytes");
 }

@@ -65,7 +65,7 @@ async fn every_operation_enters_once_and_leaves_when_it_returns() {
         assert_eq!(recorder.take_seen(), [(name, target, intent)]);
         assert_eq!(recorder.take_log(), [format!("+{name}"), format!("-{name}")]);
     }
-    assert_eq!(store.get_now(&key(), &BlobName::DATA), None);
+    assert_eq!(store.get_now(key().view(), &BlobName::DATA), None);
     assert_eq!(recorder.take_seen(), [("get_now", Target::Key(key()), Intent::Read)]);
     assert_eq!(recorder.take_log(), ["+get_now", "-get_now"]);
     assert_eq!((store.info(), store.metrics()), (Toy::default().info(), Metrics::default()));
@@ -108,7 +108,7 @@ async fn a_hook_that_refuses_keeps_every_operation_from_the_store() {
         assert_eq!((error.kind(), error.operation()), (ErrorKind::Denied, name));
         assert_eq!(error.key(), target.key());
     }
-    assert_eq!(store.get_now(&key(), &BlobName::DATA), None);
+    assert_eq!(store.get_now(key().view(), &BlobName::DATA), None);
     assert_eq!(toy.asked().1, 0, "nothing was listed");
     assert_eq!(toy.get_bytes(&key(), &BlobName::DATA).await.unwrap().unwrap(), "v", "nothing was evicted");
 }

@@ -26,8 +26,8 @@ async fn every_outcome_of_a_read_is_counted_although_the_store_counts_nothing() 
     let part = GetOptions::default().with_range(ByteRange::new(2, Some(5)).unwrap());
     store.get(&key("k"), &BlobName::DATA, part).await.unwrap().unwrap();
     store.get_entry(&key("k"), GetOptions::default()).await.unwrap().unwrap();
-    store.get_now(&key("k"), &BlobName::DATA).unwrap();
-    assert_eq!(store.get_now(&key("absent"), &BlobName::DATA), None);
+    store.get_now(key("k").view(), &BlobName::DATA).unwrap();
+    assert_eq!(store.get_now(key("absent").view(), &BlobName::DATA), None);
     assert!(store.get(&key("absent"), &BlobName::DATA, GetOptions::default()).await.unwrap().is_none());
     store.inner().fail_next([ErrorKind::Corrupt, ErrorKind::Unavailable, ErrorKind::Unavailable]);
     store.get(&key("k"), &BlobName::DATA, GetOptions::default()).await.unwrap_err();
@@ -122,7 +122,7 @@ async fn inline_hits_are_sampled_whatever_their_rhythm() {
         let store = holding("0123456789");
         for call in 0..period * 6400 {
             let asked = if call % period == 0 { "k" } else { "absent" };
-            store.get_now(&key(asked), &BlobName::DATA);
+            store.get_now(key(asked).view(), &BlobName::DATA);
         }
         let count = store.metrics().get_latency.count();
         assert!((5000..8000).contains(&count), "{count} of 6400 hits, one call in {period}");
@@ -133,14 +133,14 @@ async fn inline_hits_are_sampled_whatever_their_rhythm() {
 async fn get_now_reads_the_clock_once_in_64_calls() {
     let store = holding("v");
     for _ in 0..63 {
-        store.get_now(&key("k"), &BlobName::DATA).unwrap();
+        store.get_now(key("k").view(), &BlobName::DATA).unwrap();
     }
     assert_eq!(store.metrics().get_latency.count(), 0);
-    store.get_now(&key("k"), &BlobName::DATA).unwrap();
+    store.get_now(key("k").view(), &BlobName::DATA).unwrap();
     assert_eq!(store.metrics().get_latency.count(), 64);
     // A miss is timed by the `get` that follows it.
     for _ in 0..64 {
-        assert_eq!(store.get_now(&key("absent"), &BlobName::DATA), None);
+        assert_eq!(store.get_now(key("absent").view(), &BlobName::DATA), None);
     }
     assert_eq!((store.metrics().get_latency.count(), store.metrics().hits), (64, 64));
 }
@@ -160,6 +160,7 @@ fn below() -> Metrics {
         evictions: 1,
         evicted_bytes: 2,
         spills: 3,
+        spill_errors: 30,
         promotions: 4,
         promotion_errors: 5,
         degraded: 6,
@@ -205,7 +206,7 @@ async fn concurrent_calls_are_all_counted() {
     let store = holding("v");
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| (0..1024).for_each(|_| _ = store.get_now(&key("k"), &BlobName::DATA)));
+            scope.spawn(|| (0..1024).for_each(|_| _ = store.get_now(key("k").view(), &BlobName::DATA)));
         }
     });
     let metrics = store.metrics();

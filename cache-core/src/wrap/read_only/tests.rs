@@ -44,7 +44,7 @@ async fn writes_are_unsupported_and_touch_nothing_below() {
 async fn reads_pass() {
     let (store, probe) = reading(Powers::default());
     assert!(store.contains(&key()).await.unwrap());
-    assert_eq!(store.get_now(&key(), &BlobName::DATA).unwrap(), "value");
+    assert_eq!(store.get_now(key().view(), &BlobName::DATA).unwrap(), "value");
     let read = store.get(&key(), &BlobName::DATA, GetOptions::default()).await.unwrap().unwrap();
     assert_eq!(read.bytes().unwrap(), "value");
     assert!(store.get_entry(&key(), GetOptions::default()).await.unwrap().is_some());

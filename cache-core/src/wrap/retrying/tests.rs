@@ -233,7 +233,7 @@ fn outside_a_runtime_the_first_failure_is_the_answer() {
 #[tokio::test]
 async fn hits_and_what_the_store_is_pass_through() {
     let (store, probe) = flaky([]);
-    assert_eq!(store.get_now(&key("k"), &BlobName::DATA).unwrap(), "0123456789");
+    assert_eq!(store.get_now(key("k").view(), &BlobName::DATA).unwrap(), "0123456789");
     assert_eq!((store.info(), store.metrics()), (probe.info(), probe.metrics()));
     assert!(format!("{store:?}").contains("attempts: 3"), "{store:?}");
 }

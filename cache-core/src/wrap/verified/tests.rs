@@ -127,7 +127,7 @@ async fn get_of_other_content_is_corrupt_and_evicts_the_entry() {
 #[tokio::test]
 async fn get_of_the_named_content_is_handed_out() {
     let (store, probe) = holding(CONTENT);
-    let inline = store.get_now(&key(), &BlobName::DATA).unwrap();
+    let inline = store.get_now(key().view(), &BlobName::DATA).unwrap();
     let whole = store.get(&key(), &BlobName::DATA, GetOptions::default()).await.unwrap().unwrap();
     assert_eq!(whole.bytes().unwrap().as_ptr(), inline.as_ptr());
     for options in [GetOptions::default(), streamed()] {
@@ -199,7 +199,7 @@ async fn errors_and_misses_of_the_store_pass() {
     let absent = Key::new(namespace("cas"), Digest::of("absent"));
     assert!(store.get(&absent, &BlobName::DATA, GetOptions::default()).await.unwrap().is_none());
     assert!(store.get_entry(&absent, GetOptions::default()).await.unwrap().is_none());
-    assert_eq!(store.get_now(&absent, &BlobName::DATA), None);
+    assert_eq!(store.get_now(absent.view(), &BlobName::DATA), None);
 }
 
 #[tokio::test]
@@ -209,16 +209,16 @@ async fn get_now_answers_verified_content_of_up_to_64_kib() {
         let content: &'static str = "x".repeat(len).leak();
         let key = Key::new(namespace("cas"), Digest::of(content));
         probe.plant(&key, BlobName::DATA, content);
-        assert_eq!(store.get_now(&key, &BlobName::DATA).is_some(), answered, "{len} bytes");
+        assert_eq!(store.get_now(key.view(), &BlobName::DATA).is_some(), answered, "{len} bytes");
         let read = store.get(&key, &BlobName::DATA, GetOptions::default()).await.unwrap().unwrap();
         assert_eq!(read.bytes().unwrap(), content);
         let elsewhere = Key::new(namespace("other"), key.digest);
         probe.plant(&elsewhere, BlobName::DATA, content);
-        assert!(store.get_now(&elsewhere, &BlobName::DATA).is_some(), "{len} bytes");
+        assert!(store.get_now(elsewhere.view(), &BlobName::DATA).is_some(), "{len} bytes");
     }
     let (store, probe) = holding("other");
-    assert_eq!(store.get_now(&key(), &BlobName::DATA), None);
-    assert_eq!(store.get_now(&key(), &log()).unwrap(), "text");
+    assert_eq!(store.get_now(key().view(), &BlobName::DATA), None);
+    assert_eq!(store.get_now(key().view(), &log()).unwrap(), "text");
     assert_eq!(probe.calls(), ["get_now", "get_now"]);
 }
 

@@ -1,0 +1,38 @@
+use std::path::PathBuf;
+
+use clap::{Parser, builder::PossibleValuesParser};
+
+use crate::sets::SETS;
+
+/// Runs sets of benchmarks, ours beside what others offer, and writes their figures, tables and plots.
+#[derive(Debug, Parser)]
+#[command(name = "cache-bench", version)]
+pub struct Args {
+    /// What to run.
+    #[arg(required_unless_present = "list", value_parser = PossibleValuesParser::new(SETS.iter().map(|set| set.name)))]
+    pub(crate) sets: Vec<String>,
+
+    /// Only names the sets and their benchmarks.
+    #[arg(long)]
+    pub(crate) list: bool,
+
+    /// Runs these benchmarks only.
+    #[arg(long, num_args = 1.., value_name = "NAME")]
+    pub(crate) only: Vec<String>,
+
+    /// Rounds that count; one more goes before them.
+    #[arg(long, default_value_t = 11, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) rounds: u16,
+
+    /// Tiny sizes and 3 rounds: shows that the benchmarks run. The figures mean nothing.
+    #[arg(long)]
+    pub(crate) quick: bool,
+
+    /// Where the results go.
+    #[arg(long, value_name = "DIR", default_value = "docs/bench")]
+    pub(crate) out: PathBuf,
+
+    /// The program that counts what it allocates; it is built if it is not named.
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(crate) heap_program: Option<PathBuf>,
+}

@@ -1,0 +1,11 @@
+//! What is asked in a process that counts what it allocates. Counting takes time, so nothing is timed there.
+
+mod hit;
+mod peak;
+mod program;
+
+pub use program::{HeapCounters, HeapQuestion, answer};
+pub(crate) use {
+    peak::{PEAKS, Peak},
+    program::{ask, names},
+};

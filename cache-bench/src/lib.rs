@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+
+mod args;
+mod failure;
+mod harness;
+mod heap;
+mod heap_program;
+mod memory;
+mod output;
+mod run;
+mod sets;
+mod subject;
+mod workload;
+
+pub use {
+    args::Args,
+    heap::{HeapCounters, HeapQuestion, answer},
+    run::run,
+};

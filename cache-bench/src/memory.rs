@@ -1,0 +1,35 @@
+//! The set `memory`: stores that keep everything in memory, and what applications hold before them.
+
+mod allocations;
+mod callers;
+mod expand;
+mod hit;
+mod index;
+mod layered;
+mod miss;
+mod mixed;
+mod namespace;
+mod peak;
+mod traces;
+mod zipf;
+
+use crate::harness::bench::Set;
+
+/// In the order of the targets M1 to M8.
+pub(crate) const SET: Set = Set {
+    name: "memory",
+    benches: &[
+        hit::BENCH,
+        namespace::BENCH,
+        zipf::BENCH,
+        mixed::BENCH,
+        traces::BENCH,
+        layered::BENCH,
+        allocations::BENCH,
+        peak::BENCH,
+        index::BENCH,
+        expand::BENCH,
+        callers::BENCH,
+        miss::BENCH,
+    ],
+};

@@ -1,0 +1,4 @@
+use crate::{harness::bench::Set, memory};
+
+/// All there are.
+pub(crate) const SETS: &[Set] = &[memory::SET];
