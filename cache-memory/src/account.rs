@@ -138,12 +138,13 @@ impl Account {
         if max == 0 {
             return Some(Refusal::Disabled);
         }
-        let mut alone = Total { size, reserved: 0, indexed: self.held().indexed };
+        let held = self.total();
+        let alone = Total { size, reserved: 0, ..held };
         if !self.admits(&alone) {
             return Some(Refusal::OverBudget);
         }
-        alone.reserved = self.held().reserved.saturating_sub(reserved);
-        (!self.admits(&alone)).then_some(Refusal::NoRoom)
+        let beside = Total { reserved: held.reserved.saturating_sub(reserved), ..alone };
+        (!self.admits(&beside)).then_some(Refusal::NoRoom)
     }
 
     /// How many bytes have to go.
@@ -181,8 +182,9 @@ impl Account {
 
     /// Whether so many bytes could be reserved while an entry of this size stays, whatever else goes.
     pub(crate) fn could_reserve(&self, bytes: u64, stays: Option<Size>) -> bool {
-        let reserved = self.held().reserved.saturating_add(bytes);
-        self.admits(&Total { size: stays.unwrap_or_default(), reserved, indexed: false })
+        let held = self.total();
+        let reserved = held.reserved.saturating_add(bytes);
+        self.admits(&Total { size: stays.unwrap_or_default(), reserved, ..held })
     }
 
     /// Reserves bytes of a stream.
