@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, builder::PossibleValuesParser};
 
-use crate::sets::SETS;
+use crate::{harness::private_mounts, sets::SETS};
 
 /// Runs sets of benchmarks, ours beside what others offer, and writes their figures, tables and plots.
 #[derive(Debug, Parser)]
@@ -27,6 +27,19 @@ pub struct Args {
     /// Tiny sizes and 3 rounds: shows that the benchmarks run. The figures mean nothing.
     #[arg(long)]
     pub(crate) quick: bool,
+
+    /// Where benchmarks of the disk put their files, in a directory of their own; without it a file system is made
+    /// for each, if this is root and the system can.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+
+    /// How many entries the large store of the set `disk` has; a million by default, and 2,000 at least.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2000..))]
+    pub(crate) entries: Option<u32>,
+
+    /// Mounts of this process are seen by nobody else.
+    #[arg(long = private_mounts::INSIDE, hide = true)]
+    pub(crate) private_mounts: bool,
 
     /// Where the results go.
     #[arg(long, value_name = "DIR", default_value = "docs/bench")]

@@ -3,6 +3,7 @@
 mod hit;
 mod peak;
 mod program;
+mod stream;
 
 pub use program::{HeapCounters, HeapQuestion, answer};
 pub(crate) use {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod args;
+mod disk;
 mod failure;
 mod harness;
 mod heap;

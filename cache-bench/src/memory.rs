@@ -18,6 +18,8 @@ use crate::harness::bench::Set;
 /// In the order of the targets M1 to M8.
 pub(crate) const SET: Set = Set {
     name: "memory",
+    rivals: &["quick_cache", "moka", "foyer-memory", "object_store", "opendal"],
+    on_disk: false,
     benches: &[
         hit::BENCH,
         namespace::BENCH,

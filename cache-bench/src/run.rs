@@ -4,7 +4,9 @@ use crate::{
     args::Args,
     harness::{
         bench::{Bench, Set},
+        ground::Ground,
         machine::{Machine, load},
+        private_mounts,
         scale::Scale,
     },
     heap_program,
@@ -33,16 +35,25 @@ pub fn run(args: &Args) -> Result<(), Box<dyn std::error::Error + Send + Sync>> 
     if let Some(unknown) = args.only.iter().find(|name| !known(name)) {
         return Err(format!("there is no benchmark {unknown:?} in what was chosen; --list names them").into());
     }
+    if sets.iter().any(|set| set.on_disk) && args.dir.is_none() && !args.private_mounts {
+        private_mounts::begin()?;
+    }
     let heap = match &args.heap_program {
         Some(program) => Some(program.clone()),
         None => heap_program::build().inspect_err(|failure| eprintln!("cache-bench: {failure}")).ok(),
     };
     let rounds = if args.quick { 3 } else { usize::from(args.rounds) };
-    let scale = Scale { quick: args.quick, warm_up: 1, rounds, heap };
+    let entries = args.entries.map(usize::try_from).transpose()?;
+    let scale = Scale { quick: args.quick, warm_up: 1, rounds, heap, ground: None, entries };
     fs::create_dir_all(&args.out)?;
     let mut failures = Vec::new();
     for set in sets {
-        let mut report = Report::new(set.name, &scale, Machine::look());
+        let ground = set
+            .on_disk
+            .then(|| Ground::find(args.dir.as_deref(), args.private_mounts, args.quick))
+            .transpose()?;
+        let scale = Scale { ground, ..scale.clone() };
+        let mut report = Report::new(set.name, &scale, Machine::look(set.rivals));
         print!("{}", table::head(&report));
         for bench in set.benches.iter().filter(chosen) {
             match section(bench, &scale) {

@@ -1,4 +1,4 @@
-use crate::{harness::bench::Set, memory};
+use crate::{disk, harness::bench::Set, memory};
 
 /// All there are.
-pub(crate) const SETS: &[Set] = &[memory::SET];
+pub(crate) const SETS: &[Set] = &[memory::SET, disk::SET];

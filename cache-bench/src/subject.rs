@@ -6,6 +6,7 @@ use cache_core::Digest;
 pub(crate) mod cells;
 pub(crate) mod digest_hash;
 pub(crate) mod exact_lru;
+pub(crate) mod files;
 pub(crate) mod hits;
 pub(crate) mod lineup;
 pub(crate) mod ours;

@@ -5,8 +5,8 @@ use crate::{cmd, failure::Failure};
 
 /// A cache for artifacts named by a digest.
 ///
-/// Exit code 0: a hit, or done. 1: a miss, or a store that fails the conformance suite. 2: an error, told in
-/// one line on standard error.
+/// Exit code 0: a hit, or done. 1: a miss, a store that fails the conformance suite, or one that has lost
+/// entries. 2: an error, told in one line on standard error.
 #[derive(Debug, Parser)]
 #[command(name = "cache", version, arg_required_else_help = false)]
 pub(crate) struct Cli {
@@ -34,6 +34,14 @@ pub(crate) enum Command {
     Clean(With<cmd::clean::Args>),
     /// Tells how much a namespace and all below it hold.
     Usage(With<cmd::usage::Args>),
+    /// Reads every entry through, tells what is damaged, and repairs what another tier has a sound copy of.
+    ///
+    /// What is damaged is a miss from then on; the disk store keeps the last of it in .quarantine. The first 100
+    /// entries that were lost are named.
+    ///
+    /// Exit code 0: everything is sound, or repaired. 1: damaged entries were lost. 2: an error, also if some entries
+    /// could not be read.
+    Verify(With<cmd::verify::Args>),
     /// Prints the whole digest that a short one stands for.
     Expand(With<cmd::expand::Args>),
     /// Tries whether a store keeps the contract: runs the conformance suite on it.

@@ -8,6 +8,7 @@ pub(crate) mod rm;
 pub(crate) mod serve;
 pub(crate) mod stat;
 pub(crate) mod usage;
+pub(crate) mod verify;
 
 use crate::{
     Outcome,
@@ -39,6 +40,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Rm(with) => until_interrupted!(rm, with),
         Command::Clean(with) => until_interrupted!(clean, with),
         Command::Usage(with) => until_interrupted!(usage, with),
+        Command::Verify(with) => until_interrupted!(verify, with),
         Command::Expand(with) => until_interrupted!(expand, with),
     }
 }

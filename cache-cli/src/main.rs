@@ -1,7 +1,7 @@
-//! The command line of the cache: serve it, put into it, look into it, clean it, try a store.
+//! The command line of the cache: serve it, put into it, look into it, clean it, verify it, try a store.
 //!
-//! Exit code 0 means a hit or done, 1 a miss or a store that fails the conformance suite, 2 an error, which is
-//! one line on standard error.
+//! Exit code 0 means a hit or done, 1 a miss, a store that fails the conformance suite or has lost entries, 2 an
+//! error, which is one line on standard error.
 
 mod args;
 mod cmd;
@@ -26,6 +26,8 @@ enum Outcome {
     Miss,
     /// A store does not keep the contract.
     Broken,
+    /// Damaged entries were lost.
+    Damaged,
 }
 
 fn main() -> ExitCode {
@@ -39,7 +41,7 @@ fn main() -> ExitCode {
     }));
     match panic::catch_unwind(run) {
         Ok(Ok(Outcome::Done) | Err(Failure::ClosedPipe)) => ExitCode::SUCCESS,
-        Ok(Ok(Outcome::Miss | Outcome::Broken)) => ExitCode::from(1),
+        Ok(Ok(Outcome::Miss | Outcome::Broken | Outcome::Damaged)) => ExitCode::from(1),
         Err(_) => ExitCode::from(2),
         Ok(Err(failure)) => {
             failure.tell();

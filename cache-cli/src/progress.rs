@@ -17,6 +17,18 @@ pub(crate) fn bar(what: &'static str, len: u64) -> ProgressBar {
     }
 }
 
+/// A bar on standard error for a scrub, whose length is told later; an invisible one where nobody looks.
+pub(crate) fn verify() -> ProgressBar {
+    if !stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(0);
+    match ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
 /// A bar on standard error for clauses of the suite; an invisible one where nobody looks.
 pub(crate) fn clauses(len: usize) -> ProgressBar {
     if !stderr().is_terminal() {

@@ -28,6 +28,15 @@ pub(crate) fn urls(shared: &Shared) -> Result<Vec<String>, Failure> {
     }
 }
 
+/// The URLs that a verb was given, or else those that `shared` asks for.
+pub(crate) fn chosen(given: &[String], shared: &Shared) -> Result<Vec<String>, Failure> {
+    match (given.is_empty(), shared.store.is_empty()) {
+        (true, _) => urls(shared),
+        (false, true) => Ok(given.to_vec()),
+        (false, false) => Err(Failure::because("give the store either as URLs or with --store")),
+    }
+}
+
 /// Opens what `shared` asks for.
 pub(crate) async fn open(shared: &Shared) -> Result<Cache, Failure> {
     let mut cache = cache::open_tiers(urls(shared)?).await?;

@@ -98,6 +98,7 @@ macro_rules! with_clauses {
             clean_by_both_takes_either: "Outdated entries go, and then the least recent ones.",
             clean_without_constraint_removes_nothing: "An empty policy only reports what is kept.",
             clean_report_is_true: "The report tells evicted and kept, entries and bytes.",
+            verify_reads_every_entry: "A verify reads every entry of its scope, makes none recent, and counts no lookup.",
         }
         counting {
             metrics_count_every_lookup_once: "`get` and `get_entry` are a hit or a miss each, `get_now` a hit at most.",
@@ -195,6 +196,7 @@ macro_rules! with_clauses {
             a_write_makes_an_entry_recent: "A put makes the entry the most recent one: as `Replace`, as `Merge`, as a `Fill` that adds something.",
             last_accessed_moves_with_reads: "`last_accessed` moves with every read and write, and is never in the future; undeclared, it stays.",
             access_count_counts_reads: "Where a store knows an access count, each read that hits adds one to it, and nothing else does.",
+            quiet_reads_leave_no_trace: "A quiet read gives the same bytes, makes no entry recent, and is neither a hit nor a miss.",
         }
         sizes {
             blobs_around_block_borders_round_trip: "Blobs that end just before, at and just after a border of blocks come back, in hand and streamed.",
@@ -254,6 +256,7 @@ macro_rules! with_clauses {
             damage_leaves_other_entries_alone: "Damage of one entry fails no listing, no usage and no read of another.",
             damaged_entry_can_be_removed: "A damaged entry can be evicted and cleaned away.",
             damage_under_an_open_store_is_never_served: "Damage under an open store gives no wrong bytes, whatever it keeps in memory.",
+            verify_finds_all_damage: "A verify finds every damaged entry; what it does not repair is named, and gone.",
         }
         faults(failures) {
             failed_put_leaves_old_or_new: "A put that fails leaves the old entry or the new one, and the next one succeeds.",

@@ -196,13 +196,16 @@ impl ReferenceStore {
         &self,
         key: &Key,
         operation: &'static str,
+        options: &GetOptions,
         look: impl FnOnce(&Held) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
         let mut state = self.access(operation)?;
         let found = match state.entries.get(key).map(look) {
             None | Some(Ok(None)) => Ok(None),
             Some(Ok(found)) => {
-                self.used(&mut state, key);
+                if !options.quiet {
+                    self.used(&mut state, key);
+                }
                 Ok(found)
             }
             Some(Err(error)) => {
@@ -338,24 +341,26 @@ impl Store for ReferenceStore {
     }
 
     async fn get(&self, key: &Key, blob: &BlobName, options: GetOptions) -> Result<Option<Blob>> {
-        let found = self.read(key, "get", |held| {
+        let found = self.read(key, "get", &options, |held| {
             let whole = held.blobs.get(blob).map(|sealed| sealed.open(key, blob)).transpose()?;
             whole.map(|whole| self.hand_out(&whole, &options)).transpose()
         });
-        self.0.counters.read(&found, Blob::len);
+        self.0.counters.read_with(&options, &found, Blob::len);
         found
     }
 
     async fn get_entry(&self, key: &Key, mut options: GetOptions) -> Result<Option<EntryRead>> {
         options.range = None;
-        let found = self.read(key, "get_entry", |held| {
+        let found = self.read(key, "get_entry", &options, |held| {
             let blobs = held
                 .blobs
                 .iter()
                 .map(|(name, sealed)| Ok((name.clone(), self.hand_out(&sealed.open(key, name)?, &options)?)));
             Ok(Some(EntryRead::new(self.describe(key, held), blobs.collect::<Result<_>>()?)))
         });
-        self.0.counters.read(&found, |read| read.blobs.iter().map(|(_, blob)| blob.len()).sum());
+        self.0
+            .counters
+            .read_with(&options, &found, |read| read.blobs.iter().map(|(_, blob)| blob.len()).sum());
         found
     }
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use cache_core::{
     Blob, BlobName, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, Error, FlushReport,
     GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace, PutEntry, PutOptions,
-    PutOutcome, Result, Store, StoreInfo, Usage,
+    PutOutcome, Result, Store, StoreInfo, Usage, VerifyOptions, VerifyReport,
 };
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 
@@ -51,6 +51,16 @@ impl Scoped {
     fn outer_meta(&self, mut meta: EntryMeta) -> EntryMeta {
         meta.key = self.outer_key(&meta.key);
         meta
+    }
+
+    fn outer_report(&self, report: &mut VerifyReport) {
+        for key in &mut report.lost {
+            *key = self.outer_key(key);
+        }
+        report.first_error = report.first_error.take().map(|error| self.outer_error(error));
+        for (_, tier) in &mut report.tiers {
+            self.outer_report(tier);
+        }
     }
 
     fn outer_error(&self, error: Error) -> Error {
@@ -110,8 +120,11 @@ impl Store for Scoped {
         info
     }
 
+    /// Those of the whole store; what it holds besides the namespace is nobody's business here.
     fn metrics(&self) -> Metrics {
-        self.inner.metrics()
+        let mut metrics = self.inner.metrics();
+        (metrics.entries, metrics.resident_bytes) = (None, None);
+        metrics
     }
 
     fn get_now(&self, key: KeyView<'_>, blob: &BlobName) -> Option<Bytes> {
@@ -152,6 +165,13 @@ impl Store for Scoped {
     async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
         let scope = self.namespace.join(scope)?;
         self.inner.clean(&scope, policy).await.map_err(|error| self.outer_error(error))
+    }
+
+    async fn verify(&self, scope: &Namespace, options: &VerifyOptions) -> Result<VerifyReport> {
+        let scope = self.namespace.join(scope)?;
+        let mut report = self.inner.verify(&scope, options).await.map_err(|error| self.outer_error(error))?;
+        self.outer_report(&mut report);
+        Ok(report)
     }
 
     async fn flush(&self) -> Result<FlushReport> {

@@ -14,11 +14,12 @@
 //! touches. This finds damage, not tampering.
 
 use bytes::Bytes;
-use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::{
-    BLOCK_BYTES, BlobName, Checksum, Error, ErrorKind, Key, Result,
+    BLOCK_BYTES, BlobName, Checksum, Digest, Error, ErrorKind, Key, Namespace, Result,
     checksum::{BlockSums, block_sum},
+    component,
 };
 
 const MAGIC: [u8; 8] = *b"\x8eCBLOB\r\n";
@@ -110,29 +111,57 @@ impl Envelope {
             .and_then(|len| len.checked_add(Self::HEADER_BYTES))
             .filter(|end| *end <= sealed.len())
             .ok_or_else(damaged)?;
-        let header = sealed.get(..Self::HEADER_BYTES).ok_or_else(damaged)?;
-        let index = SealedIndex::read(key, blob, header, &sealed.slice(payload_end..))?;
-        let payload = sealed.slice(Self::HEADER_BYTES..payload_end);
-        index.verify(0, &payload)?;
-        Ok((payload, index.checksum()))
+        let (front, trailer) = sealed.split_at_checked(payload_end).ok_or_else(damaged)?;
+        let (header, payload) = front.split_at_checked(Self::HEADER_BYTES).ok_or_else(damaged)?;
+        let checksum = Self::verify(key, blob, header, payload, trailer)?;
+        Ok((sealed.slice(Self::HEADER_BYTES..payload_end), checksum))
+    }
+
+    /// Verifies a whole sealed blob whose parts lie apart.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn verify(
+        key: &Key,
+        blob: &BlobName,
+        header: &[u8],
+        payload: &[u8],
+        trailer: &[u8],
+    ) -> Result<Checksum> {
+        let (ends, table) = Ends::read(key, blob, header, trailer)?;
+        if ends.payload_len != payload.len() as u64 {
+            return Err(Error::corrupt("the length is not the blob's"));
+        }
+        ends.verify(table, 0, payload)?;
+        Ok(ends.content)
     }
 }
 
 fn binding(key: &Key, blob: &BlobName) -> [u8; SUM] {
-    let mut hash = Xxh3::new();
+    const FRAMED: usize = 3 * 8 + Namespace::MAX_ENCODED_BYTES + Digest::DIGITS / 2 + component::MAX_BYTES;
+    let mut framed = [0; FRAMED];
+    let mut len = 0;
     for part in [key.namespace.encoded().as_bytes(), key.digest.as_bytes(), blob.as_str().as_bytes()] {
-        hash.update(&(part.len() as u64).to_le_bytes());
-        hash.update(part);
+        for bytes in [&(part.len() as u64).to_le_bytes(), part] {
+            // All names fit.
+            if let Some(place) = framed.get_mut(len..len + bytes.len()) {
+                place.copy_from_slice(bytes);
+                len += bytes.len();
+            }
+        }
     }
-    hash.digest128().to_le_bytes()
+    xxh3_128(framed.get(..len).unwrap_or_default()).to_le_bytes()
 }
 
 fn footer_sum(binding: &[u8; SUM], len: u64, content: Checksum) -> [u8; SUM] {
-    let mut hash = Xxh3::new();
-    hash.update(binding);
-    hash.update(&len.to_le_bytes());
-    hash.update(&content.to_le_bytes());
-    hash.digest128().to_le_bytes()
+    let mut summed = [0; 2 * SUM + 8];
+    let (binding_place, rest) = summed.split_at_mut(SUM);
+    let (len_place, content_place) = rest.split_at_mut(8);
+    binding_place.copy_from_slice(binding);
+    len_place.copy_from_slice(&len.to_le_bytes());
+    content_place.copy_from_slice(&content.to_le_bytes());
+    xxh3_128(&summed).to_le_bytes()
 }
 
 /// Seals a blob whose payload streams by: the header first, the payload as it comes, the trailer last.
@@ -192,9 +221,15 @@ impl Sealer {
 /// The verified header and trailer of a sealed blob: what it takes to verify any block of it.
 #[derive(Clone, Debug)]
 pub struct SealedIndex {
+    ends: Ends,
+    table: Bytes,
+}
+
+/// What header and footer tell.
+#[derive(Clone, Copy, Debug)]
+struct Ends {
     payload_len: u64,
     content: Checksum,
-    table: Bytes,
 }
 
 impl SealedIndex {
@@ -206,6 +241,36 @@ impl SealedIndex {
     /// [`Corrupt`](ErrorKind::Corrupt) if they are damaged or belong to another blob;
     /// [`Unsupported`](ErrorKind::Unsupported) if a newer version wrote them.
     pub fn read(key: &Key, blob: &BlobName, header: &[u8], trailer: &Bytes) -> Result<Self> {
+        let (ends, table) = Ends::read(key, blob, header, trailer)?;
+        Ok(Self { ends, table: trailer.slice(..table.len()) })
+    }
+
+    /// The length of the payload in bytes.
+    #[must_use]
+    pub fn payload_len(&self) -> u64 {
+        self.ends.payload_len
+    }
+
+    /// The checksum of the content.
+    #[must_use]
+    pub fn checksum(&self) -> Checksum {
+        self.ends.content
+    }
+
+    /// Verifies a run of payload that begins with block `first`; only the payload's last block may be
+    /// short.
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt`](ErrorKind::Corrupt) if a block is damaged or short.
+    pub fn verify(&self, first: u64, run: &[u8]) -> Result<()> {
+        self.ends.verify(&self.table, first, run)
+    }
+}
+
+impl Ends {
+    /// Verifies what stands before and behind a payload. Answers the table of block sums, too.
+    fn read<'a>(key: &Key, blob: &BlobName, header: &[u8], trailer: &'a [u8]) -> Result<(Self, &'a [u8])> {
         let binding = binding(key, blob);
         check_header(&binding, header)?;
         let damaged = || Error::corrupt("the footer is damaged");
@@ -223,35 +288,17 @@ impl SealedIndex {
         {
             return Err(Error::corrupt("the table of block sums is damaged"));
         }
-        Ok(Self { payload_len, content, table: trailer.slice(..table_len) })
+        Ok((Self { payload_len, content }, table))
     }
 
-    /// The length of the payload in bytes.
-    #[must_use]
-    pub fn payload_len(&self) -> u64 {
-        self.payload_len
-    }
-
-    /// The checksum of the content.
-    #[must_use]
-    pub fn checksum(&self) -> Checksum {
-        self.content
-    }
-
-    /// Verifies a run of payload that begins with block `first`; only the payload's last block may be
-    /// short.
-    ///
-    /// # Errors
-    ///
-    /// [`Corrupt`](ErrorKind::Corrupt) if a block is damaged or short.
-    pub fn verify(&self, first: u64, run: &[u8]) -> Result<()> {
+    fn verify(&self, table: &[u8], first: u64, run: &[u8]) -> Result<()> {
         for (index, block) in run.chunks(BLOCK_BYTES).enumerate() {
             let at = first.saturating_add(index as u64);
             let expected_len = self.payload_len.saturating_sub(at.saturating_mul(BLOCK)).min(BLOCK);
             let sum = usize::try_from(at)
                 .ok()
                 .and_then(|at| at.checked_mul(SUM))
-                .and_then(|at| self.table.get(at..at.checked_add(SUM)?));
+                .and_then(|at| table.get(at..at.checked_add(SUM)?));
             if block.len() as u64 != expected_len || sum != Some(block_sum(block).as_slice()) {
                 return Err(Error::corrupt(format!("block {at} is damaged")));
             }

@@ -9,7 +9,7 @@ use futures::stream::BoxStream;
 use crate::{
     Blob, BlobName, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, EvictionSink, FlushReport,
     GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace, PutEntry, PutOptions,
-    PutOutcome, Result, SpillSource, Store, StoreInfo, Usage,
+    PutOutcome, Result, SpillSource, Store, StoreInfo, Usage, VerifyOptions, VerifyReport,
 };
 
 macro_rules! forward {
@@ -67,6 +67,10 @@ macro_rules! forward {
 
             async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
                 (**self).clean(scope, policy).await
+            }
+
+            async fn verify(&self, scope: &Namespace, options: &VerifyOptions) -> Result<VerifyReport> {
+                (**self).verify(scope, options).await
             }
 
             async fn flush(&self) -> Result<FlushReport> {

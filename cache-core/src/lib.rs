@@ -76,6 +76,7 @@ mod toy;
 mod typed_blob;
 mod usage;
 mod value;
+mod verify;
 mod wrap;
 
 #[cfg(feature = "calls")]
@@ -124,5 +125,6 @@ pub use {
     store::Store,
     usage::{Usage, usage_by_listing},
     value::ValueStore,
+    verify::{Repair, VerifyOptions, VerifyProgress, VerifyReport, read_through, verify_by_listing},
     wrap::{Deadline, Hooked, Metered, ReadOnly, RetryOptions, Retrying, Verified},
 };

@@ -15,7 +15,9 @@ use serde::Serialize;
 use thread_local::ThreadLocal;
 
 pub use self::baseline::Baseline;
-use crate::{ErrorKind, Handover, Latency, PutOutcome, Result, latency::LatencyRecorder};
+use crate::{
+    ErrorKind, GetOptions, Handover, Latency, PutOutcome, Result, VerifyReport, latency::LatencyRecorder,
+};
 
 macro_rules! counters {
     (
@@ -206,6 +208,25 @@ impl Counters {
             }
             Err(_) => add(&self.errors, 1),
         }
+    }
+
+    /// Counts a read as [`read`](Self::read) does; of a [quiet](GetOptions::quiet) one only damage and failures.
+    pub fn read_with<T>(
+        &self,
+        options: &GetOptions,
+        read: &Result<Option<T>>,
+        bytes: impl FnOnce(&T) -> u64,
+    ) {
+        match read {
+            Ok(_) if options.quiet => {}
+            Err(error) if options.quiet && error.kind() == ErrorKind::Corrupt => self.corrupt(),
+            read => self.read(read, bytes),
+        }
+    }
+
+    /// Counts the damage that a verify found.
+    pub fn verified(&self, report: &Result<VerifyReport>) {
+        add(&self.corrupt, report.as_ref().map_or(0, |report| report.damaged));
     }
 
     /// Counts damage that was found after a hit had been counted, midway in a stream.

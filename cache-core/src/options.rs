@@ -10,11 +10,15 @@ pub struct GetOptions {
     pub range: Option<ByteRange>,
     /// A read of more bytes than this is answered as a stream where the store can, 8 MiB by default.
     pub stream_above: u64,
+    /// Whether the read leaves no trace: it is no use of the entry, neither for recency nor for access counts, it is
+    /// counted neither as a hit nor as a miss, and a stack copies nothing into a faster tier. Damage and failures are
+    /// counted, and damage is dropped, as ever. Off by default; for scrubs, backups and the like.
+    pub quiet: bool,
 }
 
 impl Default for GetOptions {
     fn default() -> Self {
-        Self { range: None, stream_above: Self::DEFAULT_STREAM_ABOVE }
+        Self { range: None, stream_above: Self::DEFAULT_STREAM_ABOVE, quiet: false }
     }
 }
 
@@ -26,6 +30,20 @@ impl GetOptions {
     #[must_use]
     pub fn with_range(mut self, range: ByteRange) -> Self {
         self.range = Some(range);
+        self
+    }
+
+    /// Leaves no trace of the read.
+    #[must_use]
+    pub fn quietly(mut self) -> Self {
+        self.quiet = true;
+        self
+    }
+
+    /// The same way of reading, without a range.
+    #[must_use]
+    pub fn whole(mut self) -> Self {
+        self.range = None;
         self
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use crate::{
     Blob, BlobName, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, FlushReport, GetOptions,
     Key, KeyManagement, KeyView, Metrics, Namespace, PutEntry, PutOptions, PutOutcome, Result, StoreInfo,
-    Usage,
+    Usage, VerifyOptions, VerifyReport, verify_by_listing,
 };
 
 /// A place that keeps artifacts by digest.
@@ -109,6 +109,7 @@ use crate::{
 /// - `a_write_makes_an_entry_recent`: an overwrite, a merge and a fill that adds something do.
 /// - `last_accessed_moves_with_reads`: and with writes; undeclared, it stays as it is.
 /// - `access_count_counts_reads`: exactly, where it is known.
+/// - `quiet_reads_leave_no_trace`: neither for recency nor in counts.
 ///
 /// Usage and cleaning:
 /// - `usage_is_true`: entries and bytes, also after overwrites and evictions.
@@ -117,6 +118,7 @@ use crate::{
 /// - `clean_by_both_takes_either`: outdated entries and then the least recent ones.
 /// - `clean_without_constraint_removes_nothing`: and reports what is kept.
 /// - `clean_report_is_true`: evicted and kept, entries and bytes.
+/// - `verify_reads_every_entry`: of the scope, and as quietly.
 ///
 /// Counting:
 /// - `metrics_count_every_lookup_once`: hits and misses of `get`, `get_entry` and `get_now` hits.
@@ -197,6 +199,7 @@ use crate::{
 /// - `damage_leaves_other_entries_alone`: and fails no listing and no usage.
 /// - `damaged_entry_can_be_removed`: by `evict` and `clean`.
 /// - `damage_under_an_open_store_is_never_served`: whatever it keeps in memory.
+/// - `verify_finds_all_damage`: what it does not repair is named, and gone.
 ///
 /// Death of the process:
 /// - `flushed_entries_survive_a_kill`: merges, evictions and times of creation, too.
@@ -294,6 +297,23 @@ pub trait Store: KeyManagement {
     ///
     /// Dropping the future leaves whole entries.
     async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport>;
+
+    /// Reads through every entry of a namespace and of all below it, and tells what is damaged. It makes no entry
+    /// recent. The tiers of a stack are read one by one, and what is damaged in one is written again from another
+    /// that has a sound copy.
+    ///
+    /// This lists and reads everything; a store that knows a better way, or has tiers, has its own.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot list anything. What fails later is told in the report.
+    ///
+    /// # Cancel safety
+    ///
+    /// What was damaged may have been dropped or repaired; nothing else is changed.
+    async fn verify(&self, scope: &Namespace, options: &VerifyOptions) -> Result<VerifyReport> {
+        verify_by_listing(self, scope, options).await
+    }
 
     /// Makes everything that was accepted before durable, where the store can, and brings the store
     /// within its budget.

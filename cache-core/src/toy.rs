@@ -33,6 +33,8 @@ pub(crate) struct Toy {
     pub(crate) fault: Fault,
     /// Entries that cannot be evicted.
     pub(crate) stuck: Vec<Digest>,
+    /// Entries whose reads fail in this way.
+    pub(crate) bad: Vec<(Digest, ErrorKind)>,
     /// Listings fail when they come to this entry.
     pub(crate) unreadable: Option<Digest>,
     /// Whether it says which entry that was.
@@ -53,6 +55,13 @@ impl Toy {
     pub(crate) fn with_fault(mut self, fault: Fault) -> Self {
         self.fault = fault;
         self
+    }
+
+    /// One damaged entry.
+    pub(crate) fn damaged(digest: Digest) -> Self {
+        let mut toy = Self::holding([digest]);
+        toy.bad = vec![(digest, ErrorKind::Corrupt)];
+        toy
     }
 
     /// Listings begun and entries listed since the last question.
@@ -134,6 +143,9 @@ impl Store for Toy {
 
     async fn get_entry(&self, key: &Key, _options: GetOptions) -> Result<Option<EntryRead>> {
         self.fail().await?;
+        if let Some((_, kind)) = self.bad.iter().find(|(digest, _)| *digest == key.digest) {
+            return Err(Error::new(*kind, "toy", "get_entry").with_key(key));
+        }
         let read = |bytes| {
             EntryRead::new(EntryMeta::new(key.clone(), 1), vec![(BlobName::DATA, Blob::from_bytes(bytes))])
         };

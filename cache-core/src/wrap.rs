@@ -6,7 +6,7 @@ mod deadline;
 mod hooked;
 mod metered;
 #[cfg(test)]
-mod probe;
+pub(crate) mod probe;
 mod read_only;
 mod retrying;
 mod verified;

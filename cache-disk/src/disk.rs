@@ -7,18 +7,24 @@ use std::{
     },
 };
 
-use cache_core::{BlockingTasks, Clock, Counters, Error, ErrorKind, Key, Result, SystemClock};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use cache_core::{
+    BlockingTasks, Clock, Counters, EntryMeta, Error, ErrorKind, Key, KeyView, Result, SystemClock,
+};
+use tokio::sync::Semaphore;
 
 use crate::{
     DiskOptions,
     budget::Budget,
     cancel::{Cancel, CancelOnDrop},
+    index::{Index, Log},
     pending::Pending,
+    queue::Queue,
+    recency::Recency,
     remove::{Only, remove},
     root::Root,
     session::Session,
     stripe::Stripes,
+    temporary::{Kept, Temporary, fresh_dir, wants_fresh},
 };
 
 /// A store in one directory. Clones share it; so may other processes.
@@ -34,18 +40,66 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) counters: Counters,
     pub(crate) pending: Pending,
+    pub(crate) index: Index,
+    pub(crate) recency: Recency,
     pub(crate) budget: Budget,
+    /// Whether reads are tried without waiting.
+    pub(crate) inline: bool,
+    /// Who goes next, between two evictions.
+    queue: Mutex<Queue>,
     pub(crate) stripes: Stripes,
     /// At most one eviction at a time; who waits for it waits without a thread.
     pub(crate) evicting: Arc<Semaphore>,
     /// Everything that runs on a blocking thread, so that `close` can wait for it.
     pub(crate) tasks: BlockingTasks,
     pub(crate) closed: AtomicBool,
+    /// The last, since it is dropped after all that holds files open.
+    pub(crate) temporary: Temporary,
 }
 
 impl Inner {
     fn current_session(&self) -> MutexGuard<'_, Arc<Session>> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Marks an entry as used now.
+    pub(crate) fn touch(self: &Arc<Self>, key: KeyView<'_>) {
+        if self.recency.touch(key, self.clock.now()) {
+            let inner = Arc::clone(self);
+            self.tasks.spawn(move || inner.write_recency());
+        }
+    }
+
+    /// Writes down which entries were read. Blocks.
+    pub(crate) fn write_recency(&self) {
+        self.recency.drain(&self.root, || self.clock.now());
+    }
+
+    /// What is known of an entry, with reads that only this store knows of.
+    pub(crate) fn with_recency(&self, mut meta: EntryMeta) -> EntryMeta {
+        meta.last_accessed = meta.last_accessed.max(self.recency.last(&meta.key));
+        meta
+    }
+
+    /// Writes down that an entry went away. If that cannot be done, an eviction finds that there is nothing.
+    pub(crate) fn gone(&self, log: Option<&mut Log>, key: &Key, bytes: u64) {
+        if let Some(log) = log {
+            _ = log.write(key, bytes, None);
+            self.index.is_long(log);
+            self.budget.look_after(log.totals(), || self.index.glance());
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn take_queue(&self) -> Queue {
+        std::mem::take(&mut *self.queue())
+    }
+
+    pub(crate) fn keep_queue(&self, queue: Queue) {
+        *self.queue() = queue;
     }
 
     /// Leaves the directory to others.
@@ -69,6 +123,19 @@ impl Inner {
     }
 }
 
+impl Drop for Inner {
+    /// What was read last is written down, too, if the store was not closed.
+    fn drop(&mut self) {
+        if !self.recency.is_empty()
+            && let Ok(root) = self.root.again()
+        {
+            let recency = std::mem::take(&mut self.recency);
+            let clock = Arc::clone(&self.clock);
+            self.tasks.spawn(move || recency.drain(&root, || clock.now()));
+        }
+    }
+}
+
 impl DiskStore {
     /// Opens the directory, and makes it if it is not there. Takes no longer the more it holds.
     ///
@@ -87,6 +154,32 @@ impl DiskStore {
         Self::open_with_clock(options, Arc::new(SystemClock)).await
     }
 
+    /// Opens a store in a fresh directory below the system's temporary directory. Nobody else can look into it, and
+    /// it goes with the store: when that is closed, or else in the background when its last clone is dropped.
+    /// [`DiskOptions::temporary`] is the same with limits.
+    ///
+    /// ```
+    /// use cache_core::{Digest, Key, StoreExt};
+    /// use cache_disk::DiskStore;
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let scratch = DiskStore::temporary().await?;
+    /// scratch.put_bytes(&Key::from(Digest::of("main.c")), "object code".into()).await?;
+    /// # Ok::<(), cache_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn temporary() -> Result<Self> {
+        Self::open(DiskOptions::temporary()).await
+    }
+
     /// Opens the directory with a clock of your own.
     ///
     /// # Errors
@@ -100,9 +193,22 @@ impl DiskStore {
         let tasks = BlockingTasks::new("disk");
         let opening = tasks.clone();
         let open = move || {
+            let mut options = options;
+            let fresh = if wants_fresh(&options.dir, options.temporary) { Some(fresh_dir()?) } else { None };
+            if let Some(fresh) = &fresh {
+                options.dir = fresh.path().to_owned();
+            }
             let root = Root::open(&options.dir)?;
             let claim = root.claim(options.exclusive)?;
             let session = Session::begin(&root, "open")?;
+            let inline = root.has_cached_reads();
+            let index = Index::open(&root, "open")?;
+            // Last: an open that fails removes nothing.
+            let kept = match fresh {
+                Some(fresh) => Some(Kept::fresh(fresh)),
+                None if options.temporary => Some(Kept::given(root.again()?)),
+                None => None,
+            };
             let inner = Inner {
                 session: Mutex::new(Arc::new(session)),
                 claim: Mutex::new(claim),
@@ -111,9 +217,14 @@ impl DiskStore {
                 clock,
                 counters: Counters::default(),
                 pending: Pending::default(),
+                index,
+                recency: Recency::default(),
                 budget: Budget::default(),
+                inline,
+                queue: Mutex::default(),
                 stripes: Stripes::default(),
                 evicting: Arc::new(Semaphore::new(1)),
+                temporary: Temporary::new(kept, opening.clone()),
                 tasks: opening,
                 closed: AtomicBool::new(false),
             };
@@ -122,7 +233,16 @@ impl DiskStore {
         let store = tasks.run("open", open).await?;
         let sweeping = store.clone();
         // Dead temporaries only cost space: what cannot be swept now is tried at the next open.
-        tasks.spawn(move || _ = sweeping.0.session().sweep());
+        tasks.spawn(move || {
+            let inner = &sweeping.0;
+            _ = inner.session().sweep(|| inner.index.suspect());
+            // What was lost is found again in the background.
+            if inner.options.max_bytes.is_some()
+                && inner.budget.look(|| inner.index.totals(&inner.root, "open")).is_ok()
+            {
+                sweeping.start_eviction();
+            }
+        });
         Ok(store)
     }
 
@@ -130,8 +250,12 @@ impl DiskStore {
         Self(inner)
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.closed.load(Ordering::Acquire)
+    }
+
     pub(crate) fn is_open(&self, operation: &'static str) -> Result<()> {
-        if self.0.closed.load(Ordering::Acquire) {
+        if self.is_closed() {
             return Err(Error::new(ErrorKind::Closed, "disk", operation));
         }
         Ok(())
@@ -160,13 +284,6 @@ impl DiskStore {
         let seen = Arc::clone(&cancel);
         let _cancel = CancelOnDrop(cancel);
         self.0.tasks.run(operation, move || work(&inner, &seen)).await
-    }
-
-    /// Waits until no other eviction runs.
-    pub(crate) async fn evicting(&self, operation: &'static str) -> Result<OwnedSemaphorePermit> {
-        self.is_open(operation)?;
-        let permit = Arc::clone(&self.0.evicting).acquire_owned().await;
-        permit.map_err(|error| Error::new(ErrorKind::Closed, "disk", operation).with_source(error))
     }
 
     pub(crate) async fn remove(&self, key: &Key, operation: &'static str) -> Result<()> {

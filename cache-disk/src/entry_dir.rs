@@ -11,13 +11,14 @@ use cache_core::{BlobMeta, BlobName, EntryMeta, Envelope, Key, Place, Result};
 use rustix::{
     fs::{
         AtFlags, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, fstat, futimens, openat,
-        statat,
+        statat, utimensat,
     },
     io::Errno,
 };
 
 use crate::{
     at::At,
+    entry_path::EntryPath,
     root::{Root, entry_path},
     tree::names,
 };
@@ -55,7 +56,7 @@ impl EntryDir {
     /// Opens the entry of `key`; `None` if there is none.
     pub(crate) fn open(root: &Root, key: &Key, operation: &'static str) -> Result<Option<Self>> {
         let failed = |error: Errno| At { root, key, operation }.failed(error);
-        match root.open_dir(&entry_path(key)) {
+        match root.open_dir(EntryPath::entry(key.view()).as_c_str()) {
             Ok(None) => Ok(None),
             Ok(Some(fd)) => Self::of(fd).map(Some).map_err(failed),
             Err(error) => Err(failed(error)),
@@ -194,6 +195,15 @@ fn modified(stat: &Stat) -> SystemTime {
 
 /// Sets a file's modification time, which is when a blob was made and when an entry was used.
 pub(crate) fn set_modified(fd: impl AsFd, time: SystemTime) -> Result<(), Errno> {
+    futimens(fd, &modified_at(time))
+}
+
+/// As [`set_modified`], of what has this name in a directory.
+pub(crate) fn set_modified_at(dir: impl AsFd, name: &str, time: SystemTime) -> Result<(), Errno> {
+    utimensat(dir, name, &modified_at(time), AtFlags::SYMLINK_NOFOLLOW)
+}
+
+fn modified_at(time: SystemTime) -> Timestamps {
     let (seconds, nanos) = match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => (i64::try_from(since.as_secs()).unwrap_or(i64::MAX), since.subsec_nanos()),
         Err(before) => {
@@ -205,9 +215,8 @@ pub(crate) fn set_modified(fd: impl AsFd, time: SystemTime) -> Result<(), Errno>
             }
         }
     };
-    let times = Timestamps {
+    Timestamps {
         last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
         last_modification: Timespec { tv_sec: seconds, tv_nsec: nanos.into() },
-    };
-    futimens(fd, &times)
+    }
 }

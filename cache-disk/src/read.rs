@@ -2,16 +2,18 @@
 
 use std::{ops::Range, sync::Arc};
 
-use cache_core::{Blob, BlobName, ByteRange, EntryRead, Envelope, Error, ErrorKind, GetOptions, Key, Result};
+use bytes::Bytes;
+use cache_core::{
+    Blob, BlobName, ByteRange, EntryRead, Envelope, Error, ErrorKind, GetOptions, Key, Result, SealedIndex,
+};
 
 use crate::{
     at::At,
-    cancel::Cancel,
+    damage::{damaged, open_or_drop},
     disk::Inner,
     entry_dir::{BlobFile, EntryDir},
-    remove::{Only, remove},
     scan::look_at,
-    stream::{BlobReader, PIECE, pieces, read_at},
+    stream::{BlobReader, HEADER, PIECE, pieces, read_at},
 };
 
 pub(crate) fn contains(inner: &Inner, key: &Key) -> Result<bool> {
@@ -37,7 +39,9 @@ pub(crate) fn get(
             Ok(None) => continue,
             Err(error) => return Err(damaged(inner, at, &dir, error)),
         };
-        dir.touch(inner.clock.now());
+        if !options.quiet {
+            inner.touch(key.view());
+        }
         return match read_blob(inner, at, name, file, options) {
             Ok(found) => Ok(Some(found.into_blob(inner, key, &Arc::new(dir)))),
             Err(error) => Err(damaged(inner, at, &dir, error)),
@@ -63,7 +67,9 @@ pub(crate) fn get_entry(inner: &Arc<Inner>, key: &Key, options: &GetOptions) -> 
             continue;
         }
         let Some(meta) = meta else { return Ok(None) };
-        dir.touch(inner.clock.now());
+        if !options.quiet {
+            inner.touch(key.view());
+        }
         let whole_blobs = GetOptions::default().with_stream_above(options.stream_above);
         let mut found = Vec::new();
         for (name, file) in files {
@@ -77,29 +83,6 @@ pub(crate) fn get_entry(inner: &Arc<Inner>, key: &Key, options: &GetOptions) -> 
         let blobs = found.into_iter().map(|(name, read)| (name, read.into_blob(inner, key, &dir)));
         return Ok(Some(EntryRead::new(meta, blobs.collect())));
     }
-}
-
-/// Opens an entry. What is no directory is dropped, and damage.
-fn open_or_drop(inner: &Inner, at: At<'_>) -> Result<Option<EntryDir>> {
-    let opened = EntryDir::open(at.root, at.key, at.operation);
-    if opened.as_ref().is_err_and(|error| error.kind() == ErrorKind::Corrupt) {
-        drop_damaged(inner, at, None);
-    }
-    opened
-}
-
-fn damaged(inner: &Inner, at: At<'_>, dir: &EntryDir, error: Error) -> Error {
-    if error.kind() == ErrorKind::Corrupt {
-        drop_damaged(inner, at, Some(dir));
-    }
-    error
-}
-
-/// Drops a damaged entry, so that the next read is a miss and the next put repairs it. The whole entry:
-/// what is left of one must not pass for all of it. Without a directory, drops what is none.
-pub(crate) fn drop_damaged(inner: &Inner, at: At<'_>, this: Option<&EntryDir>) {
-    // If it cannot be dropped, the next read finds the same damage.
-    _ = remove(inner, at.key, this.map_or(Only::Strange, Only::This), at.operation, &Cancel::default());
 }
 
 enum Found {
@@ -128,8 +111,7 @@ fn read_blob(
     file: BlobFile,
     options: &GetOptions,
 ) -> Result<Found> {
-    let total = Envelope::payload_len(file.len)
-        .ok_or_else(|| at.corrupt("the file's length is not that of a sealed blob"))?;
+    let Some(total) = Envelope::payload_len(file.len) else { return Err(of_no_length(&file, name, at)) };
     let whole = ByteRange::new(0, None)?;
     let asked = match inner.options.max_blob_bytes {
         Some(max) if total > max => {
@@ -155,4 +137,15 @@ fn read_blob(
     }
     let checksum = reader.checksum();
     Ok(Found::InHand(Blob::part(total, reader.read(range, at)?).with_checksum(checksum)))
+}
+
+/// Why a file has a length that no sealed blob has: it is damaged, unless a newer version wrote it.
+fn of_no_length(file: &BlobFile, name: &BlobName, at: At<'_>) -> Error {
+    let ends = read_at(&file.file, 0, HEADER, at).and_then(|header| {
+        SealedIndex::read(at.key, name, &header, &Bytes::new()).map_err(|error| at.named(error))
+    });
+    match ends {
+        Err(error) if error.kind() != ErrorKind::Corrupt => error,
+        _ => at.corrupt("the file's length is not that of a sealed blob"),
+    }
 }

@@ -16,7 +16,9 @@ use crate::{
     cancel::Cancel,
     disk::Inner,
     entry_dir::{EntryDir, Version},
+    index::{Held, Used},
     prune::prune,
+    quarantine,
     root::shard_path,
     session::Session,
     tree::{DIR_FLAGS, lock, random_name, remove_tree, try_lock},
@@ -27,11 +29,14 @@ use crate::{
 pub(crate) enum Only<'a> {
     /// Whatever is there.
     Any,
-    /// This directory.
-    This(&'a EntryDir),
+    /// This directory, which is damaged: it goes into quarantine, if it can.
+    Damaged(&'a EntryDir),
     /// An entry that was neither written nor read since it had this version. If others hold the shard's
     /// lock, nothing is removed.
     Unchanged(Version),
+    /// An entry that was not used since this was written down. If others hold the shard's lock, nothing is
+    /// removed.
+    Unused(Held),
     /// What is no directory.
     Strange,
 }
@@ -44,6 +49,8 @@ pub(crate) enum Removed {
     Nothing,
     /// What is there was not to be removed.
     Other,
+    /// It was used after the time in question, and is written down as used then.
+    Used(Used),
     /// Others hold the shard's lock.
     Busy,
 }
@@ -63,13 +70,15 @@ pub(crate) fn remove(
         Ok(None) | Err(Errno::LOOP | Errno::NOTDIR) => return Ok(Removed::Nothing),
         Err(error) => return Err(at.failed(error)),
     };
-    if matches!(only, Only::Unchanged(_)) {
+    if matches!(only, Only::Unchanged(_) | Only::Unused(_)) {
         if !try_lock(&shard).map_err(|error| at.failed(error))? {
             return Ok(Removed::Busy);
         }
     } else {
         lock(&shard).map_err(|error| at.failed(error))?;
     }
+    // Without its record an entry can go all the same: a record without an entry is found in time.
+    let mut log = inner.index.lock(&inner.root, key, operation).ok();
     let digits = key.digest.to_string();
     let stripe = inner.stripes.lock(key);
     cancel.check(operation)?;
@@ -82,29 +91,54 @@ pub(crate) fn remove(
                 Err(error) => return Err(at.failed(error)),
             };
             drop(stripe);
+            drop(log);
             prune(&inner.root, key, &shard);
             return Ok(removed);
         }
         (Err(Errno::LOOP | Errno::NOTDIR), _) | (Ok(_), Only::Strange) => return Ok(Removed::Other),
-        (Ok(there), Only::This(this)) if !there.is(this) => return Ok(Removed::Other),
+        (Ok(there), Only::Damaged(this)) if !there.is(this) => return Ok(Removed::Other),
         (Ok(there), Only::Unchanged(version)) if there.version() != version => return Ok(Removed::Other),
+        (Ok(_), Only::Unchanged(_)) if inner.recency.last(key).is_some() => return Ok(Removed::Other),
+        (Ok(there), Only::Unused(held)) if last_used(inner, key, &there) > held.used => {
+            let bytes = there.bytes().map_err(|error| at.failed(error))?;
+            let used = last_used(inner, key, &there);
+            let held = Held { bytes, used };
+            if let Some(log) = &mut log {
+                log.write(key, bytes, Some(held)).map_err(|error| at.failed(error))?;
+            }
+            return Ok(Removed::Used(used));
+        }
+        // It was not written either, so there is no need to look.
+        (Ok(_), Only::Unused(held)) => held.bytes,
         (Ok(there), _) => there.bytes().unwrap_or(0),
         // Not to be opened, but perhaps to be moved.
         (Err(_), Only::Any) => 0,
         (Err(error), _) => return Err(at.failed(error)),
     };
-    let trash = take_away(inner, &shard, &digits, at)?;
-    if trash.is_some() {
+    let quarantined = matches!(only, Only::Damaged(_)) && quarantine::take_in(inner, &shard, at);
+    let trash = if quarantined { None } else { take_away(inner, &shard, &digits, at)? };
+    if quarantined || trash.is_some() {
         inner.pending.forget(key);
-        inner.budget.change(bytes, 0);
+        inner.recency.forget(key);
+        inner.gone(log.as_mut(), key, bytes);
     }
     drop(stripe);
+    drop(log);
     prune(&inner.root, key, &shard);
     drop(shard);
+    if quarantined {
+        quarantine::keep_limits(inner);
+        return Ok(Removed::Entry(bytes));
+    }
     Ok(trash.map_or(Removed::Nothing, |trash| {
         trash.discard();
         Removed::Entry(bytes)
     }))
+}
+
+/// When an entry was used last, by what its directory tells and by what this store has noted.
+fn last_used(inner: &Inner, key: &Key, entry: &EntryDir) -> Used {
+    inner.recency.last(key).map_or(entry.last_used(), |noted| noted.max(entry.last_used())).into()
 }
 
 /// Opens an entry in its shard.

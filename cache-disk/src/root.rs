@@ -1,6 +1,7 @@
 //! The store's directory, and how anything below it is opened: never through a symbolic link.
 
 use std::{
+    ffi::CString,
     fs::{DirBuilder, File},
     io::{self, Read, Write},
     os::{
@@ -12,11 +13,16 @@ use std::{
 
 use cache_core::{Error, ErrorKind, Key, Namespace, Result};
 use rustix::{
-    fs::{AtFlags, FileType, Mode, OFlags, mkdirat, openat, statat, unlinkat},
+    fs::{AtFlags, FileType, Mode, OFlags, fstat, mkdirat, openat, statat, unlinkat},
     io::Errno,
+    path::Arg,
 };
 
-use crate::tree::{DIR_FLAGS, try_lock, try_lock_shared};
+use crate::{
+    entry_path::EntryPath,
+    page_cache,
+    tree::{DIR_FLAGS, same_file, try_lock, try_lock_shared},
+};
 
 /// The name and content of the file that says which layout a directory has.
 const MARKER: &str = ".cache-disk";
@@ -42,33 +48,47 @@ impl Root {
         if !path.is_absolute() && path.as_os_str().is_empty() {
             return Err(Error::invalid("the directory's path is empty").at("disk", "open"));
         }
-        DirBuilder::new().recursive(true).mode(DIR_MODE.bits()).create(path).map_err(failed)?;
-        let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|error| failed(error.into()))?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = match rustix::fs::open(path, flags, Mode::empty()) {
+            Err(Errno::NOENT) => {
+                DirBuilder::new().recursive(true).mode(DIR_MODE.bits()).create(path).map_err(failed)?;
+                rustix::fs::open(path, flags, Mode::empty())
+            }
+            opened => opened,
+        };
+        let fd = fd.map_err(|error| failed(error.into()))?;
         let root = Self { path: path.to_owned(), fd };
         root.check_format()?;
         Ok(root)
     }
 
-    /// Checks the marker, and writes it if it is not there. An empty one is written again: its writer
-    /// died before the bytes were durable.
+    /// Whether what the kernel has in memory can be read without waiting for the disk.
+    pub(crate) fn has_cached_reads(&self) -> bool {
+        CString::new(MARKER).is_ok_and(|marker| page_cache::works(self.fd(), &marker))
+    }
+
+    /// The same directory once more.
+    pub(crate) fn again(&self) -> Result<Self> {
+        let copy = self.fd.try_clone().map_err(|error| self.failed("open", "", error))?;
+        Ok(Self { path: self.path.clone(), fd: copy })
+    }
+
+    /// Checks the marker, and writes it if it is not there. An empty one, or one of zeros, is
+    /// written again: its writer died, or the power failed, before the bytes were durable.
     pub(crate) fn check_format(&self) -> Result<()> {
         let failed = |error: io::Error| self.failed("open", MARKER, error);
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let mut text = Vec::new();
-        match openat(&self.fd, MARKER, flags, Mode::empty()) {
-            Ok(fd) => _ = File::from(fd).take(64).read_to_end(&mut text).map_err(failed)?,
-            Err(Errno::NOENT) => {}
-            Err(error) => return Err(failed(error.into())),
+        if let Some(marker) = self.open_marker(OFlags::RDONLY)? {
+            _ = File::from(marker).take(64).read_to_end(&mut text).map_err(failed)?;
         }
         if text == FORMAT.as_bytes() {
             return Ok(());
         }
-        if text.is_empty() {
+        if text.iter().all(|byte| *byte == 0) {
             // Whoever else does this writes the same bytes to the same place.
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let fd = openat(&self.fd, MARKER, flags, FILE_MODE).map_err(|error| failed(error.into()))?;
-            return File::from(fd).write_all(FORMAT.as_bytes()).map_err(failed);
+            let gone = || failed(Errno::NOENT.into());
+            let marker = self.open_marker(OFlags::WRONLY | OFlags::CREATE)?.ok_or_else(gone)?;
+            return File::from(marker).write_all(FORMAT.as_bytes()).map_err(failed);
         }
         let detail = format!(
             "{} has the layout {:?}, this program knows {:?}",
@@ -79,21 +99,58 @@ impl Root {
         Err(Error::new(ErrorKind::Unsupported, "disk", "open").with_detail(detail))
     }
 
+    /// Opens the marker, and never waits for it; `None` if it is not there. Anything but a regular file in its
+    /// place is somebody's.
+    fn open_marker(&self, how: OFlags) -> Result<Option<OwnedFd>> {
+        let failed = |error: Errno| self.failed("open", MARKER, error.into());
+        let flags = how | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let strange = || {
+            let detail = format!("{} is not a regular file", self.path.join(MARKER).display());
+            Error::invalid(detail).at("disk", "open")
+        };
+        match openat(&self.fd, MARKER, flags, FILE_MODE) {
+            Ok(marker) => match fstat(&marker) {
+                Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
+                    Ok(Some(marker))
+                }
+                Ok(_) => Err(strange()),
+                Err(error) => Err(failed(error)),
+            },
+            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::LOOP | Errno::NXIO | Errno::ISDIR) => Err(strange()),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
     /// Takes the directory for one store alone, or as one of several. It ends with the descriptor.
     ///
     /// Where there are no advisory locks nobody has it alone, and several need none.
     pub(crate) fn claim(&self, exclusive: bool) -> Result<Option<OwnedFd>> {
-        let failed = |error: Errno| self.failed("open", MARKER, error.into());
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let marker = openat(&self.fd, MARKER, flags, Mode::empty()).map_err(failed)?;
-        match if exclusive { try_lock(&marker) } else { try_lock_shared(&marker) } {
-            Ok(true) => Ok(Some(marker)),
-            Ok(false) => {
-                let detail = format!("{} is open elsewhere, and not to be shared", self.path.display());
-                Err(Error::new(ErrorKind::Locked, "disk", "open").with_detail(detail))
+        for _ in 0..TRIES {
+            let Some(marker) = self.open_marker(OFlags::RDONLY)? else {
+                // Its last store took it away.
+                self.check_format()?;
+                continue;
+            };
+            match if exclusive { try_lock(&marker) } else { try_lock_shared(&marker) } {
+                Ok(true) if same_file(self.fd(), MARKER, &marker) => return Ok(Some(marker)),
+                Ok(true) => {}
+                Ok(false) => {
+                    let detail = format!("{} is open elsewhere, and not to be shared", self.path.display());
+                    return Err(Error::new(ErrorKind::Locked, "disk", "open").with_detail(detail));
+                }
+                Err(_) if !exclusive => return Ok(None),
+                Err(error) => return Err(self.failed("open", MARKER, error.into())),
             }
-            Err(_) if !exclusive => Ok(None),
-            Err(error) => Err(failed(error)),
+        }
+        Err(self.failed("open", MARKER, Errno::BUSY.into()))
+    }
+
+    /// Makes it a directory like any other; it is claimed alone.
+    pub(crate) fn unmark(&self) -> Result<(), Errno> {
+        match unlinkat(&self.fd, MARKER, AtFlags::empty()) {
+            Err(Errno::NOENT) => Ok(()),
+            removed => removed,
         }
     }
 
@@ -110,11 +167,19 @@ impl Root {
     /// Opens a directory below the root; `None` if there is none.
     ///
     /// A symbolic link or a file anywhere on the way is an error (`ELOOP` or `ENOTDIR`).
-    pub(crate) fn open_dir(&self, below: &str) -> Result<Option<OwnedFd>, Errno> {
+    pub(crate) fn open_dir(&self, below: impl Arg + Copy) -> Result<Option<OwnedFd>, Errno> {
         match open_beneath(self.fd(), below) {
             Ok(fd) => Ok(Some(fd)),
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Opens the directory that the entry of a key lies in, and makes it if it is not there.
+    pub(crate) fn make_shard(&self, key: &Key, operation: &'static str) -> Result<OwnedFd> {
+        match open_beneath(self.fd(), EntryPath::shard(key.view()).as_c_str()) {
+            Ok(fd) => Ok(fd),
+            Err(_) => self.make_dir(&shard_path(key), operation),
         }
     }
 
@@ -191,7 +256,7 @@ fn open_or_make(parent: BorrowedFd<'_>, part: &str) -> Result<OwnedFd, Errno> {
 }
 
 #[cfg(target_os = "linux")]
-fn open_beneath(root: BorrowedFd<'_>, below: &str) -> Result<OwnedFd, Errno> {
+fn open_beneath(root: BorrowedFd<'_>, below: impl Arg + Copy) -> Result<OwnedFd, Errno> {
     use rustix::fs::{ResolveFlags, openat2};
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     for _ in 0..16 {
@@ -207,13 +272,13 @@ fn open_beneath(root: BorrowedFd<'_>, below: &str) -> Result<OwnedFd, Errno> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn open_beneath(root: BorrowedFd<'_>, below: &str) -> Result<OwnedFd, Errno> {
+fn open_beneath(root: BorrowedFd<'_>, below: impl Arg + Copy) -> Result<OwnedFd, Errno> {
     open_by_parts(root, below)
 }
 
-fn open_by_parts(root: BorrowedFd<'_>, below: &str) -> Result<OwnedFd, Errno> {
+fn open_by_parts(root: BorrowedFd<'_>, below: impl Arg + Copy) -> Result<OwnedFd, Errno> {
     let mut dir: Option<OwnedFd> = None;
-    for part in below.split('/') {
+    for part in below.as_str()?.split('/') {
         let parent = dir.as_ref().map_or(root, AsFd::as_fd);
         let next = openat(parent, part, DIR_FLAGS, Mode::empty())?;
         dir = Some(next);

@@ -2,7 +2,10 @@
 //! advisory lock of `.tmp/<random>.lock` for as long as the store is open. A lock that is free belongs
 //! to a process that died, and its directory is swept.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::{
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use cache_core::{Error, ErrorKind, Result};
 use rustix::{
@@ -15,13 +18,15 @@ use crate::{
     tree::{DIR_FLAGS, is_random_name, names, random_name, remove_tree, same_file, try_lock},
 };
 
-const TEMP: &str = ".tmp";
+pub(crate) const TEMP: &str = ".tmp";
 
 #[derive(Debug)]
 pub(crate) struct Session {
     temp: OwnedFd,
     id: String,
     dir: OwnedFd,
+    /// How many names were given in it.
+    named: AtomicU64,
     _lock: OwnedFd,
 }
 
@@ -40,40 +45,38 @@ impl Session {
             }
             mkdirat(&temp, &id, DIR_MODE).map_err(failed)?;
             let dir = openat(&temp, &id, DIR_FLAGS, Mode::empty()).map_err(failed)?;
-            return Ok(Self { temp, id, dir, _lock: lock });
+            return Ok(Self { temp, id, dir, named: AtomicU64::new(0), _lock: lock });
         }
-        Err(Error::new(ErrorKind::Internal, "disk", operation)
+        Err(Error::new(ErrorKind::Unavailable, "disk", operation)
             .with_detail("no temporary directory could be claimed"))
+    }
+
+    /// A name in this session's directory that no other entry has; shorter than a random one.
+    pub(crate) fn new_name(&self) -> String {
+        format!("{:x}", self.named.fetch_add(1, Ordering::Relaxed))
     }
 
     pub(crate) fn dir(&self) -> BorrowedFd<'_> {
         self.dir.as_fd()
     }
 
-    /// Whether another store has the directory open, in this process or elsewhere. If in doubt, one has.
-    pub(crate) fn has_company(&self) -> bool {
-        let Ok(others) = self.others() else { return true };
-        others.iter().any(|id| match self.open_lock(id) {
-            Ok(lock) => !try_lock(&lock).unwrap_or(false),
-            Err(error) => error != Errno::NOENT,
-        })
-    }
-
     /// Removes what dead processes left; the first failure is the answer, after the rest was removed.
-    pub(crate) fn sweep(&self) -> Result<(), Errno> {
+    /// Tells of each before anything of it is removed.
+    pub(crate) fn sweep(&self, dead: impl Fn()) -> Result<(), Errno> {
         let mut outcome = Ok(());
         for id in self.others()? {
-            outcome = outcome.and(self.sweep_one(&id));
+            outcome = outcome.and(self.sweep_one(&id, &dead));
         }
         outcome
     }
 
-    fn sweep_one(&self, id: &str) -> Result<(), Errno> {
+    fn sweep_one(&self, id: &str, dead: impl Fn()) -> Result<(), Errno> {
         let name = lock_name(id);
         let Ok(lock) = self.open_lock(id) else { return Ok(()) };
         if !try_lock(&lock)? || !same_file(self.temp.as_fd(), &name, &lock) {
             return Ok(());
         }
+        dead();
         // The lock file goes last: a directory without one would never be swept.
         remove_tree(self.temp.as_fd(), id)?;
         unlinkat(&self.temp, &name, AtFlags::empty())
@@ -99,6 +102,12 @@ impl Drop for Session {
             _ = unlinkat(&self.temp, lock_name(&self.id), AtFlags::empty());
         }
     }
+}
+
+/// The names of all sessions' directories and locks. Other names are strangers.
+pub(crate) fn names_of_sessions(temp: BorrowedFd<'_>) -> Result<Vec<String>, Errno> {
+    let is_ours = |name: &String| is_random_name(name.strip_suffix(".lock").unwrap_or(name));
+    Ok(names(temp)?.into_iter().filter(is_ours).collect())
 }
 
 fn lock_name(id: &str) -> String {

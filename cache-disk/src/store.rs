@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -12,11 +12,13 @@ use cache_core::{
     GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace, Powers, PutEntry, PutOptions,
     PutOutcome, Result, Store, StoreInfo, Usage,
 };
-use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream, stream::BoxStream};
+use tokio::sync::oneshot;
 
 use crate::{
+    clean::clean,
     disk::{DiskStore, Inner},
-    evict, read,
+    read,
     scan::{Scan, meta_of},
 };
 
@@ -49,7 +51,7 @@ impl KeyManagement for DiskStore {
                     let mut found = Vec::new();
                     while found.len() < page {
                         match scan.next(&inner.root) {
-                            Ok(Some(meta)) => found.push(Ok(meta)),
+                            Ok(Some(meta)) => found.push(Ok(inner.with_recency(meta))),
                             Ok(None) => return Ok((found, None)),
                             // What was found before is told before.
                             Err(error) => {
@@ -76,6 +78,7 @@ impl Store for DiskStore {
         let mut powers = Powers::default();
         (powers.durable, powers.shared, powers.bounded, powers.recency) = (true, true, true, true);
         (powers.cross_process_merge, powers.streaming) = (true, true);
+        powers.durable = !self.0.options.temporary;
         if self.0.options.exclusive {
             (powers.shared, powers.cross_process_merge) = (false, false);
         }
@@ -86,26 +89,33 @@ impl Store for DiskStore {
 
     fn metrics(&self) -> Metrics {
         let mut metrics = self.0.counters.snapshot();
-        metrics.resident_bytes = self.0.budget.estimate();
+        metrics.resident_bytes = self.0.budget.known();
         metrics
     }
 
-    /// Never answers: every read is verified, on a thread that may wait for the disk.
-    fn get_now(&self, _key: KeyView<'_>, _blob: &BlobName) -> Option<Bytes> {
-        None
+    /// Answers what the kernel has in memory, verified.
+    fn get_now(&self, key: KeyView<'_>, blob: &BlobName) -> Option<Bytes> {
+        let bytes = self.get_inline(&key.to_key(), blob, &GetOptions::default())??.bytes;
+        self.0.counters.hit(bytes.len() as u64);
+        Some(bytes)
     }
 
     async fn get(&self, key: &Key, blob: &BlobName, options: GetOptions) -> Result<Option<Blob>> {
-        let (asked, name) = (key.clone(), blob.clone());
-        let read = self.run("get", move |inner| read::get(inner, &asked, &name, &options)).await;
-        self.0.counters.read(&read, Blob::len);
+        let read = match self.get_inline(key, blob, &options) {
+            Some(found) => Ok(found.map(Blob::from)),
+            None => {
+                let (asked, name, how) = (key.clone(), blob.clone(), options.clone());
+                self.run("get", move |inner| read::get(inner, &asked, &name, &how)).await
+            }
+        };
+        self.0.counters.read_with(&options, &read, Blob::len);
         read
     }
 
     async fn get_entry(&self, key: &Key, options: GetOptions) -> Result<Option<EntryRead>> {
-        let asked = key.clone();
-        let read = self.run("get_entry", move |inner| read::get_entry(inner, &asked, &options)).await;
-        self.0.counters.read(&read, |entry| entry.meta.counted_bytes());
+        let (asked, how) = (key.clone(), options.clone());
+        let read = self.run("get_entry", move |inner| read::get_entry(inner, &asked, &how)).await;
+        self.0.counters.read_with(&options, &read, |entry| entry.meta.counted_bytes());
         read
     }
 
@@ -119,7 +129,8 @@ impl Store for DiskStore {
 
     async fn meta(&self, key: &Key) -> Result<Option<EntryMeta>> {
         let asked = key.clone();
-        self.run("meta", move |inner| meta_of(&inner.root, &asked, "meta")).await
+        let meta = self.run("meta", move |inner| meta_of(&inner.root, &asked, "meta")).await?;
+        Ok(meta.map(|meta| self.0.with_recency(meta)))
     }
 
     async fn usage(&self, scope: &Namespace) -> Result<Usage> {
@@ -137,27 +148,48 @@ impl Store for DiskStore {
 
     async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
         let (scope, policy) = (scope.clone(), *policy);
-        let permit = self.evicting("clean").await?;
+        let evicting = self.evicting("clean").await?;
         self.run("clean", move |inner| {
-            let _permit = permit;
-            evict::clean(inner, &scope, &policy)
+            let _evicting = evicting;
+            clean(inner, &scope, &policy)
         })
         .await
     }
 
     /// One `syncfs` of the file system that the directory lies on, then evictions that are due.
     async fn flush(&self) -> Result<FlushReport> {
-        let synced = self.run("flush", |inner| inner.pending.flush(&inner.root)).await;
+        let synced = if self.0.options.temporary {
+            self.is_open("flush").map(|()| FlushReport::volatile())
+        } else {
+            let sync = |inner: &Arc<Inner>| {
+                inner.write_recency();
+                inner.pending.flush(&inner.root)
+            };
+            self.run("flush", sync).await.map(FlushReport::durable)
+        };
         let kept = self.enforce_for_flush().await;
-        let flushed = synced.and_then(|entries| kept.map(|()| FlushReport::durable(entries)));
+        let flushed = synced.and_then(|report| kept.map(|()| report));
         self.0.counters.flush(flushed.is_ok());
         flushed
     }
 
     async fn close(&self, deadline: Option<Duration>) -> Result<CloseReport> {
         self.0.closed.store(true, Ordering::Release);
+        let inner = Arc::clone(&self.0);
+        self.0.tasks.spawn(move || inner.write_recency());
+        let begun = Instant::now();
         let report = self.0.tasks.close(deadline).await;
         self.0.give_up_claim();
-        report
+        let report = report?;
+        // Work that is left keeps the store alive; what it keeps goes when that has ended.
+        let Some(kept) = (if report.left == 0 { self.0.temporary.take() } else { None }) else {
+            return Ok(report);
+        };
+        let (tell, told) = oneshot::channel();
+        self.0.tasks.spawn(move || _ = tell.send(kept.remove()));
+        let rest = deadline.map(|deadline| deadline.saturating_sub(begun.elapsed()));
+        let report = self.0.tasks.close(rest).await?;
+        told.now_or_never().and_then(Result::ok).unwrap_or(Ok(()))?;
+        Ok(report)
     }
 }

@@ -3,6 +3,8 @@
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    thread,
+    time::{Duration, Instant},
 };
 
 use cache_core::{Error, ErrorKind, Result};
@@ -15,23 +17,44 @@ use rustix::{
 pub(crate) const DIR_FLAGS: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Waits for the advisory lock of an open file. It ends with the descriptor.
-pub(crate) fn lock(fd: &OwnedFd) -> Result<(), Errno> {
-    retry_on_intr(|| flock(fd, FlockOperation::LockExclusive))
+/// How long a lock may be held elsewhere. All that happens under one is over in a moment; who holds it for
+/// longer was stopped, and may never go on.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits for the advisory lock of an open file; it is `ETIMEDOUT` if others hold it for too long. It ends
+/// with the descriptor.
+pub(crate) fn lock(fd: impl AsFd) -> Result<(), Errno> {
+    lock_within(fd, PATIENCE)
+}
+
+fn lock_within(fd: impl AsFd, patience: Duration) -> Result<(), Errno> {
+    if try_lock(fd.as_fd())? {
+        return Ok(());
+    }
+    let begun = Instant::now();
+    let mut pause = Duration::from_micros(20);
+    while begun.elapsed() < patience {
+        thread::sleep(pause);
+        if try_lock(fd.as_fd())? {
+            return Ok(());
+        }
+        pause = (pause * 2).min(Duration::from_millis(1));
+    }
+    Err(Errno::TIMEDOUT)
 }
 
 /// Takes the advisory lock of an open file, unless it is held elsewhere: then the answer is false.
-pub(crate) fn try_lock(fd: &OwnedFd) -> Result<bool, Errno> {
+pub(crate) fn try_lock(fd: impl AsFd) -> Result<bool, Errno> {
     try_flock(fd, FlockOperation::NonBlockingLockExclusive)
 }
 
 /// As [`try_lock`], together with others that do so.
-pub(crate) fn try_lock_shared(fd: &OwnedFd) -> Result<bool, Errno> {
+pub(crate) fn try_lock_shared(fd: impl AsFd) -> Result<bool, Errno> {
     try_flock(fd, FlockOperation::NonBlockingLockShared)
 }
 
-fn try_flock(fd: &OwnedFd, operation: FlockOperation) -> Result<bool, Errno> {
-    match retry_on_intr(|| flock(fd, operation)) {
+fn try_flock(fd: impl AsFd, operation: FlockOperation) -> Result<bool, Errno> {
+    match retry_on_intr(|| flock(fd.as_fd(), operation)) {
         Ok(()) => Ok(true),
         Err(Errno::WOULDBLOCK) => Ok(false),
         Err(error) => Err(error),
@@ -82,19 +105,20 @@ pub(crate) fn remove_tree(parent: BorrowedFd<'_>, name: impl Arg + Copy) -> Resu
         Err(Errno::LOOP | Errno::NOTDIR) => return gone(unlinkat(parent, name, AtFlags::empty())),
         Err(error) => return Err(error),
     };
-    for entry in Dir::read_from(&dir)? {
+    let mut dir = Dir::new(dir)?;
+    while let Some(entry) = dir.next() {
         let entry = entry?;
         let child = entry.file_name();
         if child == c"." || child == c".." {
             continue;
         }
         if entry.file_type() == FileType::Directory {
-            remove_tree(dir.as_fd(), child)?;
+            remove_tree(dir.fd()?, child)?;
             continue;
         }
-        match gone(unlinkat(&dir, child, AtFlags::empty())) {
+        match gone(unlinkat(dir.fd()?, child, AtFlags::empty())) {
             // The file system does not say of what type an entry is; this one is a directory.
-            Err(Errno::ISDIR | Errno::PERM) => remove_tree(dir.as_fd(), child)?,
+            Err(Errno::ISDIR | Errno::PERM) => remove_tree(dir.fd()?, child)?,
             removed => removed?,
         }
     }

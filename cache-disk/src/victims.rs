@@ -34,6 +34,7 @@ pub(crate) fn scan(
     scope: &Namespace,
     operation: &'static str,
 ) -> (Vec<Candidate>, Result<()>) {
+    inner.write_recency();
     let mut scan = Scan::new(ListOptions::below(scope), operation);
     let mut candidates = Vec::new();
     let mut outcome = Ok(());

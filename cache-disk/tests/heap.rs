@@ -1,12 +1,16 @@
 //! How much memory large blobs take on their way to the disk and back.
 //!
 //! A process of its own in which nothing else happens: one test, and one clause at a time.
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use async_trait::async_trait;
 use cache_conformance::{CLAUSES, Factory, Handle, Heap, Outcome, Setup};
-use cache_core::{Result, Store};
+use cache_core::{Digest, Key, Namespace, Result, Store, StoreExt, VerifyOptions};
 use cache_disk::{DiskOptions, DiskStore};
 use tempfile::TempDir;
 
@@ -47,4 +51,29 @@ fn assert_keeps<F: Factory>(fresh: impl Fn() -> F) {
 fn large_blobs_stream_in_little_memory() {
     let _profiler = dhat::Profiler::builder().testing().build();
     assert_keeps(|| OnDisk(tempfile::tempdir().unwrap()));
+    verify_takes_some_pieces();
+}
+
+/// Also of blobs that are larger than all memory would be.
+fn verify_takes_some_pieces() {
+    const BLOB: usize = 48 << 20;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let store = DiskStore::temporary().await.unwrap();
+        for name in ["a", "b"] {
+            let key = Key::from(Digest::of(name));
+            store.put_bytes(&key, vec![7; BLOB].into()).await.unwrap();
+        }
+        let before = Allocated.allocated();
+        let most = Arc::new(AtomicU64::new(0));
+        let seen = Arc::clone(&most);
+        let options = VerifyOptions::default().with_progress(move |_| {
+            seen.fetch_max(Allocated.allocated(), Ordering::Relaxed);
+        });
+        let report = store.verify(&Namespace::root(), &options).await.unwrap();
+        assert_eq!((report.bytes, report.is_sound()), (2 * BLOB as u64, true));
+        let taken = most.load(Ordering::Relaxed).saturating_sub(before);
+        assert!(taken < 8 << 20, "{taken} bytes were taken at once");
+        store.close(None).await.unwrap();
+    });
 }

@@ -12,7 +12,8 @@ use bytes::Bytes;
 use cache_core::{
     Blob, BlobName, CleanPolicy, CleanReport, Clock, CloseReport, Counters, EntryMeta, EntryRead, Error,
     ErrorKind, FlushReport, GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace,
-    PutEntry, PutOptions, PutOutcome, Result, Store, StoreInfo, Usage, clean_by_listing, usage_by_listing,
+    PutEntry, PutOptions, PutOutcome, Result, Store, StoreInfo, Usage, VerifyOptions, VerifyReport,
+    clean_by_listing, usage_by_listing,
 };
 use futures::{
     FutureExt, StreamExt,
@@ -46,6 +47,8 @@ use crate::{
 ///   the upper tier alone has, if the stack is durable by the lower one, which has to be this stack's alone.
 /// - **Evictions** take the entry from all tiers. `contains` and `meta` ask the tiers in order, promote
 ///   nothing, and fail rather than guess if a tier cannot tell. `flush` and `close` mean every tier.
+/// - **Verify** reads each tier apart. What is damaged in one is written again from another that has a sound copy, with
+///   its time; which of several copies, decides the slowest tier.
 /// - **Listings** merge those of the tiers: the same key is one entry. They need every tier.
 /// - **Several processes** may share the slower tiers. A tier of one process alone, such as memory, learns
 ///   nothing of what others write: what it took once it answers until it lets go of it, as a whole.
@@ -190,19 +193,19 @@ impl Store for LayeredStore {
 
     async fn get(&self, key: &Key, blob: &BlobName, options: GetOptions) -> Result<Option<Blob>> {
         let read = match self.open_for("get") {
-            Ok(()) => self.read(key, blob, options).await,
+            Ok(()) => self.read(key, blob, options.clone()).await,
             Err(closed) => Err(closed),
         };
-        self.0.counters.read(&read, Blob::len);
+        self.0.counters.read_with(&options, &read, Blob::len);
         read
     }
 
     async fn get_entry(&self, key: &Key, options: GetOptions) -> Result<Option<EntryRead>> {
         let read = match self.open_for("get_entry") {
-            Ok(()) => self.read_entry(key, options).await,
+            Ok(()) => self.read_entry(key, options.clone()).await,
             Err(closed) => Err(closed),
         };
-        self.0.counters.read(&read, |entry| entry.meta.counted_bytes());
+        self.0.counters.read_with(&options, &read, |entry| entry.meta.counted_bytes());
         read
     }
 
@@ -238,6 +241,13 @@ impl Store for LayeredStore {
             counters.eviction(entry.counted_bytes());
         })
         .await
+    }
+
+    async fn verify(&self, scope: &Namespace, options: &VerifyOptions) -> Result<VerifyReport> {
+        self.open_for("verify")?;
+        let report = self.verify_tiers(scope, options).await;
+        self.0.counters.verified(&report);
+        report
     }
 
     async fn flush(&self) -> Result<FlushReport> {

@@ -41,6 +41,7 @@ mod read;
 mod spill;
 mod tee;
 mod tier;
+mod verify;
 mod write;
 
 pub use {layered::LayeredStore, policy::WritePolicy, tier::LayeredBuilder};

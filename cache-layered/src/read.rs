@@ -111,7 +111,7 @@ impl LayeredStore {
 
     async fn read_once(&self, key: &Key, name: &BlobName, options: GetOptions) -> Result<Option<Blob>> {
         let mut asked = Asked::default();
-        let mut may_promote = options.range.is_none();
+        let mut may_promote = options.range.is_none() && !options.quiet;
         for (at, tier) in self.tiers().iter().enumerate() {
             // A part is answered as a part: it does not fetch all of what it was cut from.
             if at == 0 || !may_promote {
@@ -163,7 +163,7 @@ impl LayeredStore {
     async fn read_entry_once(&self, key: &Key, options: GetOptions) -> Result<Option<EntryRead>> {
         let mut asked = Asked::default();
         for (at, tier) in self.tiers().iter().enumerate() {
-            let ticket = (at > 0).then(|| self.locks().ticket(key));
+            let ticket = (at > 0 && !options.quiet).then(|| self.locks().ticket(key));
             let entry = match tier.store.get_entry(key, options.clone()).await {
                 Ok(Some(entry)) => entry,
                 Ok(None) => {

@@ -157,7 +157,11 @@ impl Store for MemoryStore {
     }
 
     async fn get(&self, key: &Key, blob: &BlobName, options: GetOptions) -> Result<Option<Blob>> {
-        let found = self.0.engine.get(key, blob, clock::nanos(self.0.time.now()));
+        let found = if options.quiet {
+            self.0.engine.look(key, |slot| slot.blob(blob).cloned()).flatten()
+        } else {
+            self.0.engine.get(key, blob, clock::nanos(self.0.time.now()))
+        };
         let read = match self.found("get", found) {
             Ok(Some(bytes)) => slice_range(&bytes, options.range)
                 .map(|part| Some(Blob::part(bytes.len() as u64, part)))
@@ -165,14 +169,18 @@ impl Store for MemoryStore {
             Ok(None) => Ok(None),
             Err(error) => Err(error),
         };
-        self.0.counters.read(&read, Blob::len);
+        self.0.counters.read_with(&options, &read, Blob::len);
         read
     }
 
-    async fn get_entry(&self, key: &Key, _options: GetOptions) -> Result<Option<EntryRead>> {
-        let now = clock::nanos(self.0.time.now());
-        let read = self.found("get_entry", self.0.engine.with_entry(key, now, Slot::read));
-        self.0.counters.read(&read, |entry| entry.meta.counted_bytes());
+    async fn get_entry(&self, key: &Key, options: GetOptions) -> Result<Option<EntryRead>> {
+        let found = if options.quiet {
+            self.0.engine.look(key, Slot::read)
+        } else {
+            self.0.engine.with_entry(key, clock::nanos(self.0.time.now()), Slot::read)
+        };
+        let read = self.found("get_entry", found);
+        self.0.counters.read_with(&options, &read, |entry| entry.meta.counted_bytes());
         read
     }
 

@@ -61,10 +61,11 @@ pub use cache_core::{
     EntryHandle, EntryMeta, EntryRead, Envelope, Error, ErrorKind, FlushReport, GetOptions, Guard, Hooked,
     Intent, Key, KeyBuilder, KeyManagement, KeyRef, KeyView, Latency, Limited, ListOptions, ManualClock,
     Metered, Metrics, Namespace, Operation, OperationHook, PerKeyLock, Place, Powers, PutBlob, PutEntry,
-    PutMode, PutOptions, PutOutcome, PutStatus, ReadOnly, Refusal, Result, RetryOptions, Retrying,
+    PutMode, PutOptions, PutOutcome, PutStatus, ReadOnly, Refusal, Repair, Result, RetryOptions, Retrying,
     SealedIndex, Sealer, Serialized, Store, StoreExt, StoreInfo, SystemClock, Target, Traced, TypedCache,
-    Usage, ValueStore, Verified, carried, clean_by_listing, collect_capped, list_by_pages, slice_range,
-    usage_by_listing, verify_content,
+    Usage, ValueStore, Verified, VerifyOptions, VerifyProgress, VerifyReport, carried, clean_by_listing,
+    collect_capped, list_by_pages, read_through, slice_range, usage_by_listing, verify_by_listing,
+    verify_content,
 };
 #[cfg(feature = "calls")]
 #[doc(no_inline)]

@@ -7,6 +7,10 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Set {
     pub(crate) name: &'static str,
+    /// The packages of others that take part.
+    pub(crate) rivals: &'static [&'static str],
+    /// Whether its benchmarks need a place for files.
+    pub(crate) on_disk: bool,
     pub(crate) benches: &'static [Bench],
 }
 

@@ -16,13 +16,14 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(crate) fn look() -> Self {
+    /// `rivals` are packages that take part.
+    pub(crate) fn look(rivals: &[&str]) -> Self {
         Self {
             cpu: cpu().unwrap_or_else(unknown),
             cores: thread::available_parallelism().map_or(1, usize::from),
             kernel: line("/proc/sys/kernel/osrelease").unwrap_or_else(unknown),
             rustc: rustc().unwrap_or_else(unknown),
-            rivals: if cfg!(feature = "rivals") { rivals() } else { Vec::new() },
+            rivals: if cfg!(feature = "rivals") { versions(rivals) } else { Vec::new() },
         }
     }
 }
@@ -52,7 +53,7 @@ fn rustc() -> Option<String> {
     Some(String::from_utf8(output.ok()?.stdout).ok()?.trim().to_owned())
 }
 
-fn rivals() -> Vec<String> {
+fn versions(rivals: &[&str]) -> Vec<String> {
     let lock = include_str!("../../../Cargo.lock");
     let version = |name: &str| {
         // The newest, should there be several.
@@ -60,8 +61,5 @@ fn rivals() -> Vec<String> {
         let (version, _) = rest.split_once('"')?;
         Some(format!("{name} {version}"))
     };
-    ["quick_cache", "moka", "foyer-memory", "object_store", "opendal"]
-        .into_iter()
-        .filter_map(version)
-        .collect()
+    rivals.iter().copied().filter_map(version).collect()
 }

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use crate::failure::Result;
+use crate::{failure::Result, harness::ground::Ground};
 
 /// How much a run takes on.
 #[derive(Clone, Debug)]
@@ -13,6 +13,10 @@ pub(crate) struct Scale {
     pub(crate) rounds: usize,
     /// The program that counts what it allocates, if it could be had.
     pub(crate) heap: Option<PathBuf>,
+    /// Where files are put, of a set that does.
+    pub(crate) ground: Option<Ground>,
+    /// How many entries a large store has, if that was asked for.
+    pub(crate) entries: Option<usize>,
 }
 
 impl Scale {
@@ -34,6 +38,11 @@ impl Scale {
     /// For what hardly differs between rounds, or takes long.
     pub(crate) fn at_most(&self, rounds: usize) -> Self {
         Self { rounds: self.rounds.min(rounds), ..self.clone() }
+    }
+
+    /// Where files are put.
+    pub(crate) fn ground(&self) -> Result<&Ground> {
+        self.ground.as_ref().ok_or_else(|| "this set has no place for files".into())
     }
 
     /// The program that counts what it allocates.

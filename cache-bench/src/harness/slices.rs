@@ -65,6 +65,13 @@ pub(crate) async fn in_company<T>(
     nanos
 }
 
+/// The figure that so many of a hundred do not exceed.
+pub(crate) fn percentile(figures: &mut [f64], percent: usize) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    let at = (figures.len() * percent).div_ceil(100).saturating_sub(1);
+    figures.get(at).copied().unwrap_or(f64::NAN)
+}
+
 /// The figure of a round: the median of its slices.
 pub(crate) fn median(slices: &[f64]) -> f64 {
     Summary::of(slices).map_or(f64::NAN, |summary| summary.median)
@@ -99,5 +106,12 @@ mod tests {
     fn one_interrupted_slice_does_not_count() {
         assert_eq!(median(&[40.0, 41.0, 9000.0]), 41.0);
         assert!(median(&[]).is_nan());
+    }
+
+    #[test]
+    fn so_many_of_a_hundred_do_not_exceed_a_percentile() {
+        let mut figures: Vec<f64> = (1..=200).rev().map(f64::from).collect();
+        assert_eq!([50, 99, 100].map(|percent| percentile(&mut figures, percent)), [100.0, 198.0, 200.0]);
+        assert!(percentile(&mut [], 50).is_nan());
     }
 }

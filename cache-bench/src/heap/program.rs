@@ -1,11 +1,17 @@
-use std::{path::Path, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use clap::{Parser, Subcommand};
 
 use crate::{
     failure::Result,
     harness::rounds::Kind,
-    heap::{hit, peak},
+    heap::{
+        hit, peak,
+        stream::{self, Way},
+    },
     subject::{
         Capacity, Subject,
         lineup::{Visitor, more_rivals, ours, rivals},
@@ -45,6 +51,15 @@ enum Question {
         /// Which of the scenarios.
         scenario: usize,
     },
+    /// The heap's peak and the most that was resident, in mebibytes, while so many bytes stream.
+    Stream {
+        /// Which way.
+        way: Way,
+        /// Where the store lies.
+        dir: PathBuf,
+        /// Of the stream.
+        bytes: u64,
+    },
 }
 
 /// Answers a question about this process.
@@ -57,9 +72,12 @@ pub fn answer(
     counters: &HeapCounters,
 ) -> std::result::Result<String, Box<dyn std::error::Error + Send + Sync>> {
     let mut asked = Asked { question, counters, figures: None };
-    match question.question {
+    match &question.question {
         Question::Hit => all(hit::capacity(), &mut asked)?,
-        Question::Peak { scenario } => all(peak::find(scenario)?.capacity(question.quick), &mut asked)?,
+        Question::Peak { scenario } => all(peak::find(*scenario)?.capacity(question.quick), &mut asked)?,
+        Question::Stream { way, dir, bytes } => {
+            asked.figures = Some(stream::count(*way, dir, *bytes, counters)?);
+        }
     }
     let figures = asked.figures.ok_or_else(|| format!("there is no contender {:?}", question.contender))?;
     Ok(figures.iter().map(f64::to_string).collect::<Vec<_>>().join(" "))
@@ -85,11 +103,12 @@ impl Visitor for Asked<'_> {
         make: impl Fn() -> Result<S> + 'static,
     ) -> Result<()> {
         if name == self.question.contender {
-            self.figures = Some(match self.question.question {
+            self.figures = Some(match &self.question.question {
                 Question::Hit => hit::count(&make()?, self.counters)?,
                 Question::Peak { scenario } => {
-                    peak::find(scenario)?.count(make, self.counters, self.question.quick)?
+                    peak::find(*scenario)?.count(make, self.counters, self.question.quick)?
                 }
+                Question::Stream { .. } => return Ok(()),
             });
         }
         Ok(())

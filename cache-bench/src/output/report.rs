@@ -10,6 +10,8 @@ pub(crate) struct Report {
     pub(crate) quick: bool,
     pub(crate) rounds: usize,
     pub(crate) machine: Machine,
+    /// The file system that the files lay on.
+    pub(crate) files_on: Option<String>,
     pub(crate) sections: Vec<Section>,
 }
 
@@ -27,6 +29,7 @@ pub(crate) struct Section {
 
 impl Report {
     pub(crate) fn new(set: &'static str, scale: &Scale, machine: Machine) -> Self {
-        Self { set, quick: scale.quick, rounds: scale.rounds, machine, sections: Vec::new() }
+        let files_on = scale.ground.as_ref().map(|ground| ground.description.clone());
+        Self { set, quick: scale.quick, rounds: scale.rounds, machine, files_on, sections: Vec::new() }
     }
 }

@@ -36,6 +36,9 @@ pub(crate) fn head(report: &Report) -> String {
         "{}, {} cores, Linux {}, {}; {} rounds.",
         machine.cpu, machine.cores, machine.kernel, machine.rustc, report.rounds
     );
+    if let Some(files_on) = &report.files_on {
+        let _ = writeln!(text, "Files lie on {files_on}.");
+    }
     if machine.rivals.is_empty() {
         text += "The caches of others were not run.\n\n";
     } else {

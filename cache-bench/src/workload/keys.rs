@@ -25,6 +25,13 @@ pub(crate) fn value(bytes: usize) -> Bytes {
     Bytes::from(vec![0x5a; bytes])
 }
 
+/// A value that no other digest has: it begins with the digest.
+pub(crate) fn value_of(digest: &Digest, bytes: usize) -> Bytes {
+    let mut value = vec![0x5a; bytes];
+    value.iter_mut().zip(digest.as_bytes()).for_each(|(byte, of_digest)| *byte = *of_digest);
+    value.into()
+}
+
 /// The digest that a number stands for.
 pub(crate) fn digest_of(number: usize) -> Digest {
     digest(&mut Rng::with_seed(number as u64))

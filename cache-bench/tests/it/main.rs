@@ -1,5 +1,5 @@
 //! Runs everything in tiny sizes, and reads what it leaves.
-#![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test that fails may panic")]
 
 use std::{fs, path::Path, process::Command};
 
@@ -19,30 +19,59 @@ fn quick_run_leaves_figures_table_and_plots() {
     let out = tempfile::tempdir().unwrap();
     let ran = bench(&["memory", "--quick"], out.path());
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    check_results(out.path(), "memory", 12);
+}
 
-    let report: Value = serde_json::from_slice(&fs::read(out.path().join("memory.json")).unwrap()).unwrap();
-    let table = fs::read_to_string(out.path().join("memory.md")).unwrap();
+#[test]
+fn quick_run_on_the_disk_says_where_its_files_were_and_leaves_none() {
+    let (out, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let quick = ["disk", "--quick", "--entries", "2000", "--only", "hit", "large", "put", "durable", "full"];
+    let ran = bench(&[&quick[..], &["--dir", files.path().to_str().unwrap()]].concat(), out.path());
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let report = check_results(out.path(), "disk", 5);
+    assert!(report["files_on"].as_str().unwrap().ends_with("in a directory that was named"), "{report}");
+    assert_eq!(fs::read_dir(files.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn quick_run_makes_a_file_system_or_says_why_not() {
+    let out = tempfile::tempdir().unwrap();
+    let ran = bench(&["disk", "--quick", "--only", "durable"], out.path());
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let report = check_results(out.path(), "disk", 1);
+    let files_on = report["files_on"].as_str().unwrap();
+    assert!(files_on.contains("made anew") || files_on.contains("could be made ("), "{files_on}");
+}
+
+/// The results of a run, which name each benchmark and each figure in all of their forms.
+fn check_results(out: &Path, set: &str, benchmarks: usize) -> Value {
+    let report: Value = serde_json::from_slice(&fs::read(out.join(format!("{set}.json"))).unwrap()).unwrap();
+    let table = fs::read_to_string(out.join(format!("{set}.md"))).unwrap();
     assert_eq!(report["quick"], true);
     assert!(report["machine"]["cores"].as_u64().unwrap() >= 1);
     let sections = report["sections"].as_array().unwrap();
-    assert_eq!(sections.len(), 12);
+    assert_eq!(sections.len(), benchmarks);
     for section in sections {
         let name = section["name"].as_str().unwrap();
-        let plot = format!("memory-{name}.svg");
+        let plot = format!("{set}-{name}.svg");
         assert!(table.contains(&format!("## {name}: ")) && table.contains(&format!("]({plot})")), "{name}");
-        let svg = fs::read_to_string(out.path().join(plot)).unwrap();
-        let document = roxmltree::Document::parse(&svg).unwrap();
-        assert_eq!(document.root_element().tag_name().name(), "svg");
-        let texts: Vec<&str> = document.descendants().filter_map(|node| node.text()).map(str::trim).collect();
-        for measurement in section["measurements"].as_array().unwrap() {
-            assert!(texts.contains(&measurement["title"].as_str().unwrap()), "{name}: {measurement}");
-            let series = measurement["series"].as_array().unwrap();
-            assert!(!series.is_empty(), "{name} measured nothing");
-            for series in series {
-                let [min, median, max] = ["min", "median", "max"].map(|end| series[end].as_f64().unwrap());
-                assert!(min <= median && median <= max, "{name}: {series}");
-                assert!(texts.contains(&series["name"].as_str().unwrap()), "{name}: {series}");
-            }
+        check_plot(&fs::read_to_string(out.join(plot)).unwrap(), section);
+    }
+    report
+}
+
+fn check_plot(svg: &str, section: &Value) {
+    let document = roxmltree::Document::parse(svg).unwrap();
+    assert_eq!(document.root_element().tag_name().name(), "svg");
+    let texts: Vec<&str> = document.descendants().filter_map(|node| node.text()).map(str::trim).collect();
+    for measurement in section["measurements"].as_array().unwrap() {
+        assert!(texts.contains(&measurement["title"].as_str().unwrap()), "{measurement}");
+        let series = measurement["series"].as_array().unwrap();
+        assert!(!series.is_empty(), "{measurement}");
+        for series in series {
+            let [min, median, max] = ["min", "median", "max"].map(|end| series[end].as_f64().unwrap());
+            assert!(min <= median && median <= max, "{series}");
+            assert!(texts.contains(&series["name"].as_str().unwrap()), "{series}");
         }
     }
 }

@@ -49,11 +49,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, shared: &Shared) -> Result<Outcome, Failure> {
     shared.without_blob("conformance")?;
     shared.without_namespace("conformance", "it makes one of its own, and removes it")?;
-    let urls = match (args.urls.is_empty(), shared.store.is_empty()) {
-        (true, _) => stores::urls(shared)?,
-        (false, true) => args.urls.clone(),
-        (false, false) => return Err(Failure::because("give the store either as URLs or with --store")),
-    };
+    let urls = stores::chosen(&args.urls, shared)?;
     let runner = runner(&args)?;
     let ended = signals::ended().map_err(|error| Failure::io("cannot wait for signals", &error))?;
     let mut ended = pin!(ended);

@@ -124,7 +124,7 @@ fn exclusive_run_tries_limits_and_leaves_the_store_empty() {
     let chosen = CLAUSES.iter().filter(|clause| ["limits", "ending"].contains(&clause.group));
     assert_eq!(found.clauses.len(), chosen.count());
     assert_eq!(found.passed(), found.clauses.len(), "{found}");
-    assert_eq!(directories(&sandbox, "store"), [".cache-disk", ".tmp"]);
+    assert_eq!(directories(&sandbox, "store"), [".cache-disk", ".index", ".tmp"]);
 }
 
 #[test]

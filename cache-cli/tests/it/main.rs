@@ -11,3 +11,4 @@ mod reports;
 mod round_trip;
 mod sandbox;
 mod serve;
+mod verify;

@@ -195,17 +195,17 @@ impl Store for FjallStore {
     }
 
     async fn get(&self, key: &Key, blob: &BlobName, options: GetOptions) -> Result<Option<Blob>> {
-        let (key, name) = (key.clone(), blob.clone());
-        let read = self.engine.read("get", move |engine| engine.read(&key, Some(&name), &options)).await;
+        let (key, name, how) = (key.clone(), blob.clone(), options.clone());
+        let read = self.engine.read("get", move |engine| engine.read(&key, Some(&name), &how)).await;
         let found = read.map(|read| read.and_then(|mut read| read.take(blob)));
-        self.counters.read(&found, Blob::len);
+        self.counters.read_with(&options, &found, Blob::len);
         found
     }
 
     async fn get_entry(&self, key: &Key, options: GetOptions) -> Result<Option<EntryRead>> {
-        let key = key.clone();
-        let found = self.engine.read("get_entry", move |engine| engine.read(&key, None, &options)).await;
-        self.counters.read(&found, |read| read.meta.counted_bytes());
+        let (key, how) = (key.clone(), options.clone());
+        let found = self.engine.read("get_entry", move |engine| engine.read(&key, None, &how)).await;
+        self.counters.read_with(&options, &found, |read| read.meta.counted_bytes());
         found
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use cache_core::{CleanPolicy, CleanReport, Namespace, PutMode, PutOptions};
+use cache_core::{CleanPolicy, CleanReport, Namespace, PutMode, PutOptions, VerifyOptions};
 
 use crate::{
     Factory,
@@ -189,4 +189,42 @@ pub async fn clean_report_is_true(factory: &dyn Factory) {
     assert_eq!((report.evicted_entries, report.evicted_bytes), (2, after.bytes));
     assert_eq!((report.kept_entries, report.kept_bytes), (0, 0));
     store.assert_usage(&Namespace::root(), 0, 0).await;
+}
+
+/// A verify reads every entry of its scope, makes none recent, and counts no lookup.
+pub async fn verify_reads_every_entry(factory: &dyn Factory) {
+    let store = Subject::open(factory).await;
+    let options = VerifyOptions::default();
+    let verified = async |scope: &Namespace, entries: u64, bytes: u64| {
+        let report = store.verify(scope, &options).await.expect("a verify");
+        assert!(report.is_sound() && (report.damaged, report.unreadable) == (0, 0), "{report}");
+        if report.tiers.is_empty() {
+            assert_eq!((report.entries, report.bytes), (entries, bytes), "{scope:?}");
+        } else {
+            assert!(report.entries >= entries && report.bytes >= bytes, "of several tiers: {report}");
+        }
+    };
+    verified(&Namespace::root(), 0, 0).await;
+    let large = bytes(7, 1_300_000);
+    let mut sum = 0;
+    for (number, place) in (0..).zip(["a", "a/b", "c", "a", "a/b", "c"]) {
+        let made = PutOptions::default().with_created(hours_ago(9 - number));
+        let contents = blobs([("data", bytes(number, 100)), ("log", bytes(number + 50, 20))]);
+        store.put_as(&key_in(&namespace(place), number), &contents, made).await;
+        sum += 120;
+    }
+    store.put_new(&key(9), &data(large)).await;
+    pause().await;
+    let metrics = store.metrics();
+    let before = store.meta(&key(9)).await.expect("an answer");
+    verified(&Namespace::root(), 7, sum + 1_300_000).await;
+    verified(&namespace("a"), 4, 480).await;
+    verified(&namespace("a/b"), 2, 240).await;
+    verified(&namespace("absent"), 0, 0).await;
+    let after = store.meta(&key(9)).await.expect("an answer");
+    let accesses = |meta: &cache_core::EntryMeta| (meta.last_accessed, meta.access_count);
+    assert_eq!(before.as_ref().map(accesses), after.as_ref().map(accesses), "a verify is an access");
+    let now = store.metrics();
+    assert_eq!((now.hits, now.misses), (metrics.hits, metrics.misses), "a verify is a lookup");
+    assert_eq!(now.corrupt, metrics.corrupt, "damage where there is none");
 }

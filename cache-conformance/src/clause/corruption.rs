@@ -1,7 +1,7 @@
 //! Stored bytes that are not those that were put.
 
 use bytes::Bytes;
-use cache_core::{CleanPolicy, ErrorKind, ListOptions, Namespace, PutMode, PutOptions};
+use cache_core::{CleanPolicy, ErrorKind, ListOptions, Namespace, PutMode, PutOptions, VerifyOptions};
 
 use crate::{
     Factory,
@@ -268,4 +268,36 @@ pub async fn damage_under_an_open_store_is_never_served(factory: &dyn Factory) {
         store.put_new(&key(number), &contents(number + 100)).await;
         store.assert_holds(&key(number), &contents(number + 100)).await;
     }
+}
+
+/// A verify finds every damaged entry; what it does not repair is named, and gone.
+pub async fn verify_finds_all_damage(factory: &dyn Factory) {
+    let mut patient = Patient::open(factory).await;
+    let contents = |number: u64| data(bytes(number, if number.is_multiple_of(2) { 500 } else { 300_000 }));
+    for number in 0..12 {
+        patient.store().put_new(&key(number), &contents(number)).await;
+    }
+    patient.stop().await;
+    let ways = [Way::FlipMiddle, Way::Cut(40), Way::Grow(bytes(1, 9))];
+    for (number, way) in (0..6).zip(ways.iter().cycle()) {
+        patient.change(&key(number), 0, way).await;
+    }
+    patient.start().await;
+    let store = patient.store();
+    let corrupt = store.metrics().corrupt;
+    let report = store.verify(&Namespace::root(), &VerifyOptions::default()).await.expect("a verify");
+    assert!(report.damaged >= 6, "six entries are damaged: {report}");
+    assert_eq!(report.lost.len() as u64, report.damaged - report.repaired, "lost entries that are not named");
+    assert_eq!(report.is_sound(), report.lost.is_empty(), "{report}");
+    assert!(store.metrics().corrupt >= corrupt + report.damaged, "damage that is not counted");
+    for number in 0..12 {
+        if report.lost.contains(&key(number)) {
+            assert!(number < 6, "entry {number} is sound, and told lost");
+            store.assert_absent(&key(number)).await;
+        } else {
+            store.assert_holds(&key(number), &contents(number)).await;
+        }
+    }
+    let again = store.verify(&Namespace::root(), &VerifyOptions::default()).await.expect("a verify");
+    assert!(again.is_sound() && again.damaged == 0, "damage that was dealt with is found again: {again}");
 }

@@ -223,6 +223,48 @@ pub async fn access_count_counts_reads(factory: &dyn Factory) {
     assert!(listed[0].access_count.is_none_or(|count| count == reads), "list and meta count differently");
 }
 
+/// A quiet read gives the same bytes, makes no entry recent, and is neither a hit nor a miss.
+pub async fn quiet_reads_leave_no_trace(factory: &dyn Factory) {
+    let store = Subject::open(factory).await;
+    for number in 0..4 {
+        let made = PutOptions::default().with_created(hours_ago(5 - number));
+        store.put_as(&key(number), &data(bytes(number, 9000)), made).await;
+        pause().await;
+    }
+    let before = [accesses(&store, 0).await, accesses(&store, 1).await];
+    let counted = |store: &Subject| (store.metrics().hits, store.metrics().misses, store.metrics().bytes_out);
+    let counts = counted(&store);
+    let range = ByteRange::new(1, Some(5)).expect("a range");
+    for stream_above in [0, u64::MAX] {
+        let quiet = GetOptions::default().quietly().with_stream_above(stream_above);
+        for number in 0..2 {
+            let whole = bytes(number, 9000);
+            let found = store.read_as(&key(number), &BlobName::DATA, quiet.clone()).await;
+            assert_eq!(found.as_ref(), Some(&whole), "a quiet read");
+            let part = store.read_as(&key(number), &BlobName::DATA, quiet.clone().with_range(range)).await;
+            assert_eq!(part, Some(whole.slice(1..5)), "a quiet read of a range");
+            let entry =
+                store.get_entry(&key(number), quiet.clone()).await.expect("a read").expect("an entry");
+            for (_, blob) in entry.blobs {
+                assert_eq!(blob.collect(1 << 20).await.expect("a blob"), whole, "a quiet read of an entry");
+            }
+        }
+        assert!(store.get_entry(&key(9), quiet.clone()).await.expect("a read").is_none());
+        assert_eq!(store.read_as(&key(9), &BlobName::DATA, quiet).await, None);
+    }
+    assert_eq!([accesses(&store, 0).await, accesses(&store, 1).await], before, "a quiet read is an access");
+    assert_eq!(counted(&store), counts, "a quiet read is counted: hits, misses, bytes");
+    clean_to_half(&store).await;
+    for number in 0..4 {
+        let there = store.contains(&key(number)).await.expect("an answer");
+        assert_eq!(
+            there,
+            number >= 2,
+            "entry {number}: the first two were read quietly, the others are newer"
+        );
+    }
+}
+
 /// Cleans by size until half of what is held is left.
 async fn clean_to_half(store: &Subject) {
     let held = store.usage_below(&Namespace::root()).await.bytes;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use cache_core::{
     Blob, BlobName, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, FlushReport, GetOptions,
     Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace, PutBlob, PutEntry, PutOptions, PutOutcome,
-    Result, Store, StoreInfo, Usage,
+    Result, Store, StoreInfo, Usage, VerifyOptions, VerifyReport, verify_by_listing,
 };
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 
@@ -151,6 +151,10 @@ macro_rules! inject {
 
             async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
                 self.fault.around(Call::Clean, None, self.inner.clean(scope, policy)).await
+            }
+
+            async fn verify(&self, scope: &Namespace, options: &VerifyOptions) -> Result<VerifyReport> {
+                verify_by_listing(self, scope, options).await
             }
 
             async fn flush(&self) -> Result<FlushReport> {

@@ -2,8 +2,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use cache_core::{
-    CleanPolicy, CleanReport, Clock, Key, KeyManagement, ListOptions, Namespace, PutEntry, PutOptions,
-    PutOutcome, Result, Store, SystemClock, Usage,
+    CleanPolicy, CleanReport, Clock, GetOptions, Key, KeyManagement, ListOptions, Namespace, PutEntry,
+    PutOptions, PutOutcome, Result, Store, SystemClock, Usage, VerifyOptions, VerifyReport,
 };
 use futures::TryStreamExt;
 
@@ -14,6 +14,20 @@ use super::{
 use crate::{Reference, ReferenceStore};
 
 pub(super) static MUTANTS: &[Mutant] = &[
+    Mutant {
+        id: "verify_is_a_use",
+        fault: "`verify` reads every entry as callers do.",
+        killed_by: &["verify_reads_every_entry"],
+        fresh: Reference::default,
+        open: |reference, setup| twisted(VerifyIsAUse(reference.store(setup)?)),
+    },
+    Mutant {
+        id: "verify_is_a_listing",
+        fault: "`verify` counts what is there, and reads nothing.",
+        killed_by: &["verify_finds_all_damage"],
+        fresh: Reference::default,
+        open: |reference, setup| twisted(VerifyIsAListing(reference.store(setup)?)),
+    },
     Mutant {
         id: "cleans_by_age_only",
         fault: "`clean` ignores the size it was given.",
@@ -89,6 +103,27 @@ impl Twist for CleansTheParent {
         self.0.clean(&Namespace::root(), policy).await
     }
 }
+
+twist! { VerifyIsAUse {
+    async fn verify(&self, scope: &Namespace, options: &VerifyOptions) -> Result<VerifyReport> {
+        let entries: Vec<_> = self.0.list(ListOptions::below(scope)).try_collect().await?;
+        for entry in entries {
+            _ = self.0.get_entry(&entry.key, GetOptions::default()).await;
+        }
+        self.0.verify(scope, options).await
+    }
+} }
+
+twist! { VerifyIsAListing {
+    async fn verify(&self, scope: &Namespace, _options: &VerifyOptions) -> Result<VerifyReport> {
+        let entries: Vec<_> = self.0.list(ListOptions::below(scope)).try_collect().await?;
+        let mut report = VerifyReport::default();
+        for entry in entries {
+            report.sound(entry.counted_bytes());
+        }
+        Ok(report)
+    }
+} }
 
 twist! { CleansWithoutBeingAsked {
     async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {

@@ -1,6 +1,7 @@
 use async_trait::async_trait;
 use cache_core::{
-    Blob, BlobName, EntryMeta, GetOptions, Key, PutEntry, PutOptions, PutOutcome, Result, Store, slice_range,
+    Blob, BlobName, EntryMeta, EntryRead, GetOptions, Key, PutEntry, PutOptions, PutOutcome, Result, Store,
+    slice_range,
 };
 
 use super::{
@@ -10,6 +11,13 @@ use super::{
 use crate::{Reference, ReferenceStore};
 
 pub(super) static MUTANTS: &[Mutant] = &[
+    Mutant {
+        id: "quiet_reads_are_reads",
+        fault: "A quiet read is one like any other.",
+        killed_by: &["quiet_reads_leave_no_trace"],
+        fresh: Reference::default,
+        open: |reference, setup| twisted(QuietReadsAreReads(reference.store(setup)?)),
+    },
     Mutant {
         id: "keeps_the_first_creation",
         fault: "A put over an entry without recency keeps the time of the old one.",
@@ -47,6 +55,13 @@ twist! { KeepsTheFirstCreation {
         let old = self.0.meta(key).await?;
         options.created = options.created.or_else(|| old?.created);
         self.0.put(key, entry, options).await
+    }
+} }
+
+twist! { QuietReadsAreReads {
+    async fn get_entry(&self, key: &Key, mut options: GetOptions) -> Result<Option<EntryRead>> {
+        options.quiet = false;
+        self.0.get_entry(key, options).await
     }
 } }
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use cache_core::{
     Blob, BlobName, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, EvictionSink, FlushReport,
     GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace, PutEntry, PutOptions,
-    PutOutcome, Result, SpillSource, Store, StoreInfo, Usage,
+    PutOutcome, Result, SpillSource, Store, StoreInfo, Usage, VerifyOptions, VerifyReport,
 };
 use futures::stream::BoxStream;
 
@@ -62,6 +62,10 @@ pub(crate) trait Twist: Debug + Send + Sync + 'static {
 
     async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
         self.inner().clean(scope, policy).await
+    }
+
+    async fn verify(&self, scope: &Namespace, options: &VerifyOptions) -> Result<VerifyReport> {
+        self.inner().verify(scope, options).await
     }
 
     async fn flush(&self) -> Result<FlushReport> {
@@ -160,6 +164,10 @@ impl<T: Twist> Store for Twisted<T> {
 
     async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
         self.0.clean(scope, policy).await
+    }
+
+    async fn verify(&self, scope: &Namespace, options: &VerifyOptions) -> Result<VerifyReport> {
+        self.0.verify(scope, options).await
     }
 
     async fn flush(&self) -> Result<FlushReport> {

@@ -86,13 +86,13 @@ impl Store for Shelf {
     async fn get(&self, key: &Key, blob: &BlobName, options: GetOptions) -> Result<Option<Blob>> {
         let read = self.read("get", key, Some(blob), options.range);
         let found = read.map(|read| read.and_then(|mut read| read.take(blob)));
-        self.counters.read(&found, Blob::len);
+        self.counters.read_with(&options, &found, Blob::len);
         found
     }
 
-    async fn get_entry(&self, key: &Key, _options: GetOptions) -> Result<Option<EntryRead>> {
+    async fn get_entry(&self, key: &Key, options: GetOptions) -> Result<Option<EntryRead>> {
         let found = self.read("get_entry", key, None, None);
-        self.counters.read(&found, |read| read.meta.counted_bytes());
+        self.counters.read_with(&options, &found, |read| read.meta.counted_bytes());
         found
     }
 

@@ -148,6 +148,7 @@ impl Cache {
         options: GetOptions,
     ) -> Result<Option<Blob>> {
         let digest = digest.into();
+        let how = options.clone();
         let find = async {
             if options == GetOptions::default() {
                 return self.find(digest, blob, false).await;
@@ -159,8 +160,10 @@ impl Cache {
         };
         let begun = Instant::now();
         let read = within(self.hooks(), || self.operation("get_with", digest, Intent::Read), find).await;
-        self.counters().get_took(begun.elapsed());
-        self.counters().read(&read, Blob::len);
+        if !how.quiet {
+            self.counters().get_took(begun.elapsed());
+        }
+        self.counters().read_with(&how, &read, Blob::len);
         let counters = Arc::clone(self.counters());
         let counted = read.map(|found| found.map(|blob| blob.on_damage(move || counters.corrupt())));
         self.soften(counted)

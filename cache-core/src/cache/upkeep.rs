@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use crate::{
     Cache, CleanPolicy, CleanReport, CloseReport, Digest, DigestPrefix, EntryMeta, FlushReport, Intent,
-    KeyRef, ListOptions, Operation, Result, Target, Usage,
+    KeyRef, ListOptions, Operation, Result, Target, Usage, VerifyOptions, VerifyReport,
     cache::shared_work::timer,
     hook::{pulled, within},
     resolve,
@@ -121,6 +121,36 @@ impl Cache {
             report
         };
         within(self.hooks(), || self.scope_operation("clean", Intent::Write), clean).await
+    }
+
+    /// Reads through every entry of this namespace and of all below it, and tells what is damaged; what another tier
+    /// has a sound copy of is written again. It makes no entry recent, and counts no hit.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # async fn scrub(cache: &cache_core::Cache) -> cache_core::Result<()> {
+    /// use cache_core::VerifyOptions;
+    ///
+    /// let options = VerifyOptions::default().with_progress(|at| println!("{} of {}", at.entries, at.of_entries));
+    /// let report = cache.verify(&options).await?;
+    /// if !report.is_sound() {
+    ///     eprintln!("{report}");
+    /// }
+    /// # Ok(()) }
+    /// # let _ = scrub;
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot list anything. What fails later is told in the report.
+    ///
+    /// # Cancel safety
+    ///
+    /// What was damaged may have been dropped or repaired; nothing else is changed.
+    pub async fn verify(&self, options: &VerifyOptions) -> Result<VerifyReport> {
+        let verify = self.store().verify(self.address(), options);
+        within(self.hooks(), || self.scope_operation("verify", Intent::Read), verify).await
     }
 
     /// Makes everything that was put before durable, where the store can.

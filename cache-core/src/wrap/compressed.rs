@@ -26,7 +26,7 @@ use self::{
 use crate::{
     Blob, BlobName, CleanPolicy, CleanReport, CloseReport, Counters, EntryMeta, EntryRead, FlushReport,
     GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace, PutEntry, PutOptions,
-    PutOutcome, Result, Store, StoreInfo, Usage,
+    PutOutcome, Result, Store, StoreInfo, Usage, VerifyOptions, VerifyReport,
 };
 
 /// Stores blobs compressed.
@@ -59,7 +59,7 @@ use crate::{
 ///   not tell the bytes of contents.
 /// - `meta` tells the content's length, which stands in the blob. Of the last 30,000 blobs or more that
 ///   were written or read here it is known, in at most some 5 MB, and taken if the stored bytes and the
-///   time of creation agree. Else up to two short reads find it, which the store below takes for accesses.
+///   time of creation agree. Else up to two short reads find it, which leave no trace below.
 /// - A range is cut from the whole, which is read and decompressed up to the range's end. Of a blob that
 ///   is stored as it is, the part alone is read, if the store below tells checksums of what it streams.
 /// - Reads, puts and bytes are counted here, as callers see them; the rest is the store's.
@@ -182,7 +182,7 @@ impl<S: Store> Store for Compressed<S> {
             Err(error) => Err(self.fail(key, error, "get").await),
             found => found,
         };
-        self.counters.read(&read, Blob::len);
+        self.counters.read_with(&options, &read, Blob::len);
         read
     }
 
@@ -191,8 +191,9 @@ impl<S: Store> Store for Compressed<S> {
             Err(error) => Err(self.fail(key, error, "get_entry").await),
             found => found,
         };
-        self.counters
-            .read(&read, |entry| entry.blobs.iter().map(|(_, blob)| blob.len()).fold(0, u64::saturating_add));
+        self.counters.read_with(&options, &read, |entry| {
+            entry.blobs.iter().map(|(_, blob)| blob.len()).fold(0, u64::saturating_add)
+        });
         read
     }
 
@@ -220,6 +221,13 @@ impl<S: Store> Store for Compressed<S> {
 
     async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
         self.inner.clean(scope, policy).await
+    }
+
+    /// Of what is stored.
+    async fn verify(&self, scope: &Namespace, options: &VerifyOptions) -> Result<VerifyReport> {
+        let report = self.inner.verify(scope, options).await;
+        self.counters.verified(&report);
+        report
     }
 
     async fn flush(&self) -> Result<FlushReport> {

@@ -8,7 +8,7 @@ use tokio::{runtime::Handle, time::timeout};
 use crate::{
     Blob, BlobName, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, Error, ErrorKind,
     FlushReport, GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace, PutBlob, PutEntry,
-    PutOptions, PutOutcome, Result, Store, StoreInfo, Usage,
+    PutOptions, PutOutcome, Result, Store, StoreInfo, Usage, VerifyOptions, VerifyReport, verify_by_listing,
 };
 
 /// Ends every wait for a store after a while, with [`Timeout`](ErrorKind::Timeout).
@@ -176,6 +176,11 @@ impl<S: Store> Store for Deadline<S> {
 
     async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
         self.inner.clean(scope, policy).await
+    }
+
+    /// Each read has its deadline; of a stack only the copy that is found first is read.
+    async fn verify(&self, scope: &Namespace, options: &VerifyOptions) -> Result<VerifyReport> {
+        verify_by_listing(self, scope, options).await
     }
 
     async fn flush(&self) -> Result<FlushReport> {

@@ -7,7 +7,7 @@ use futures::stream::BoxStream;
 use crate::{
     Blob, BlobName, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, FlushReport, GetOptions,
     Intent, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace, Operation, OperationHook, PutEntry,
-    PutOptions, PutOutcome, Result, Store, StoreInfo, Target, Usage,
+    PutOptions, PutOutcome, Result, Store, StoreInfo, Target, Usage, VerifyOptions, VerifyReport,
     hook::{Hooks, pulled, try_within, within},
 };
 
@@ -127,6 +127,11 @@ impl<S: Store> Store for Hooked<S> {
     async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
         let operation = || Operation::new("clean", Target::Scope(scope.clone()), Intent::Write);
         within(&self.hooks, operation, self.inner.clean(scope, policy)).await
+    }
+
+    async fn verify(&self, scope: &Namespace, options: &VerifyOptions) -> Result<VerifyReport> {
+        let operation = || Operation::new("verify", Target::Scope(scope.clone()), Intent::Read);
+        within(&self.hooks, operation, self.inner.verify(scope, options)).await
     }
 
     async fn flush(&self) -> Result<FlushReport> {

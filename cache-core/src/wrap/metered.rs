@@ -14,7 +14,8 @@ use tokio::time::Instant;
 use crate::{
     Baseline, Blob, BlobName, CleanPolicy, CleanReport, CloseReport, Counters, EntryMeta, EntryRead,
     EvictionSink, FlushReport, GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace,
-    PutEntry, PutOptions, PutOutcome, Result, SpillSource, Store, StoreInfo, Usage,
+    PutEntry, PutOptions, PutOutcome, Result, SpillSource, Store, StoreInfo, Usage, VerifyOptions,
+    VerifyReport,
 };
 
 /// Counts and times what is asked of a store, whatever the store counts itself.
@@ -42,6 +43,22 @@ struct Own {
     counters: Arc<Counters>,
     baseline: Baseline,
     inline_reads: AtomicU64,
+}
+
+impl Own {
+    /// Counts a read that begun then.
+    fn read<T>(
+        &self,
+        begun: Instant,
+        options: &GetOptions,
+        read: &Result<Option<T>>,
+        bytes: impl FnOnce(&T) -> u64,
+    ) {
+        if !options.quiet {
+            self.counters.get_took(begun.elapsed());
+        }
+        self.counters.read_with(options, read, bytes);
+    }
 }
 
 /// One inline read in so many is timed: a clock reading costs more than the hit.
@@ -149,19 +166,17 @@ impl<S: Store> Store for Metered<S> {
 
     async fn get(&self, key: &Key, blob: &BlobName, options: GetOptions) -> Result<Option<Blob>> {
         let begun = Instant::now();
-        let read = self.inner.get(key, blob, options).await;
-        self.own.counters.get_took(begun.elapsed());
-        self.own.counters.read(&read, Blob::len);
+        let read = self.inner.get(key, blob, options.clone()).await;
+        self.own.read(begun, &options, &read, Blob::len);
         Ok(read?.map(|blob| self.watch(blob)))
     }
 
     async fn get_entry(&self, key: &Key, options: GetOptions) -> Result<Option<EntryRead>> {
         let begun = Instant::now();
-        let read = self.inner.get_entry(key, options).await;
-        self.own.counters.get_took(begun.elapsed());
-        self.own
-            .counters
-            .read(&read, |entry| entry.blobs.iter().map(|(_, blob)| blob.len()).fold(0, u64::saturating_add));
+        let read = self.inner.get_entry(key, options.clone()).await;
+        let bytes =
+            |entry: &EntryRead| entry.blobs.iter().map(|(_, blob)| blob.len()).fold(0, u64::saturating_add);
+        self.own.read(begun, &options, &read, bytes);
         Ok(read?.map(|mut entry| {
             entry.blobs = entry.blobs.into_iter().map(|(name, blob)| (name, self.watch(blob))).collect();
             entry
@@ -187,6 +202,12 @@ impl<S: Store> Store for Metered<S> {
 
     async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
         self.inner.clean(scope, policy).await
+    }
+
+    async fn verify(&self, scope: &Namespace, options: &VerifyOptions) -> Result<VerifyReport> {
+        let report = self.inner.verify(scope, options).await;
+        self.own.counters.verified(&report);
+        report
     }
 
     async fn flush(&self) -> Result<FlushReport> {

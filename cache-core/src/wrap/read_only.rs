@@ -13,7 +13,7 @@ use futures::stream::BoxStream;
 use crate::{
     Blob, BlobName, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, Error, ErrorKind,
     FlushReport, GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace, PutEntry,
-    PutOptions, PutOutcome, Result, Store, StoreInfo, Usage,
+    PutOptions, PutOutcome, Result, Store, StoreInfo, Usage, VerifyOptions, VerifyReport,
 };
 
 /// Reads from a store and refuses to write to it.
@@ -117,6 +117,11 @@ impl<S: Store> Store for ReadOnly<S> {
 
     async fn clean(&self, _scope: &Namespace, _policy: &CleanPolicy) -> Result<CleanReport> {
         Err(self.refuse("clean"))
+    }
+
+    /// Without repairs.
+    async fn verify(&self, scope: &Namespace, options: &VerifyOptions) -> Result<VerifyReport> {
+        self.inner.verify(scope, &options.clone().with_repair(false)).await
     }
 
     async fn flush(&self) -> Result<FlushReport> {

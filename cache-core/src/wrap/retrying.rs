@@ -19,7 +19,7 @@ pub use self::options::RetryOptions;
 use crate::{
     Blob, BlobName, CleanPolicy, CleanReport, CloseReport, EntryMeta, EntryRead, Error, ErrorKind,
     FlushReport, GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace, PutBlob, PutEntry,
-    PutOptions, PutOutcome, Result, Store, StoreInfo, Usage,
+    PutOptions, PutOutcome, Result, Store, StoreInfo, Usage, VerifyOptions, VerifyReport, verify_by_listing,
 };
 
 /// Asks again when a store is [`Unavailable`](ErrorKind::Unavailable) or out of
@@ -203,6 +203,11 @@ impl<S: Store> Store for Retrying<S> {
 
     async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
         self.store().clean(scope, policy).await
+    }
+
+    /// Each read is retried; of a stack only the copy that is found first is read.
+    async fn verify(&self, scope: &Namespace, options: &VerifyOptions) -> Result<VerifyReport> {
+        verify_by_listing(self, scope, options).await
     }
 
     async fn flush(&self) -> Result<FlushReport> {

@@ -10,7 +10,7 @@ use self::guard::{digest_of, guard, mismatch};
 use crate::{
     Blob, BlobName, CleanPolicy, CleanReport, CloseReport, Digest, EntryMeta, EntryRead, Error, ErrorKind,
     FlushReport, GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace, PutBlob, PutEntry,
-    PutOptions, PutOutcome, Result, Store, StoreInfo, Usage,
+    PutOptions, PutOutcome, Result, Store, StoreInfo, Usage, VerifyOptions, VerifyReport, verify_by_listing,
 };
 
 /// Keeps content and name together where the name is the content's SHA-256.
@@ -56,7 +56,7 @@ impl<S: Store> Verified<S> {
     }
 
     /// A whole blob that is what its name says, or will be when its stream ends.
-    async fn verify(&self, key: &Key, blob: Blob, operation: &'static str) -> Result<Blob> {
+    async fn check(&self, key: &Key, blob: Blob, operation: &'static str) -> Result<Blob> {
         if let Some(bytes) = blob.bytes() {
             let found = digest_of(bytes).await;
             return if found == key.digest {
@@ -147,7 +147,7 @@ impl<S: Store> Store for Verified<S> {
                     && self.covers(&key.namespace)
                     && (whole || found.len() == found.total_len()) =>
             {
-                self.verify(key, found, "get").await.map(Some)
+                self.check(key, found, "get").await.map(Some)
             }
             found => Ok(found),
         }
@@ -159,7 +159,7 @@ impl<S: Store> Store for Verified<S> {
             let mut blobs = Vec::with_capacity(entry.blobs.len());
             for (name, blob) in entry.blobs {
                 let blob =
-                    if name == BlobName::DATA { self.verify(key, blob, "get_entry").await? } else { blob };
+                    if name == BlobName::DATA { self.check(key, blob, "get_entry").await? } else { blob };
                 blobs.push((name, blob));
             }
             entry.blobs = blobs;
@@ -189,6 +189,11 @@ impl<S: Store> Store for Verified<S> {
 
     async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
         self.inner.clean(scope, policy).await
+    }
+
+    /// Content, too; of a stack only the copy that is found first.
+    async fn verify(&self, scope: &Namespace, options: &VerifyOptions) -> Result<VerifyReport> {
+        verify_by_listing(self, scope, options).await
     }
 
     async fn flush(&self) -> Result<FlushReport> {

@@ -1,25 +1,9 @@
 use super::*;
 
 #[test]
-fn an_estimate_follows_replaces_and_removals() {
-    let budget = Budget::default();
-    assert_eq!(budget.estimate(), None);
-    budget.correct(1000, &budget.begin_scan());
-    budget.change(0, 500);
-    budget.change(500, 200);
-    budget.change(200, 0);
-    assert_eq!(budget.estimate(), Some(1000));
-    budget.change(u64::MAX, 0);
-    assert_eq!(budget.estimate(), Some(0));
-}
-
-#[test]
-fn what_comes_in_during_a_scan_is_in_the_corrected_estimate() {
-    let budget = Budget::default();
-    budget.change(0, 7);
-    let begun = budget.begin_scan();
-    budget.change(0, 100);
-    budget.change(100, 0);
-    budget.correct(1000, &begun);
-    assert_eq!(budget.estimate(), Some(1100));
+fn the_limits_are_apart_where_there_is_room_and_never_pass_the_largest_number() {
+    assert_eq!((low_watermark(3200), hard_limit(3200)), (3100, 3360));
+    assert_eq!((low_watermark(0), hard_limit(0)), (0, 0));
+    assert_eq!((low_watermark(1), hard_limit(1)), (1, 1));
+    assert_eq!(hard_limit(u64::MAX), u64::MAX);
 }

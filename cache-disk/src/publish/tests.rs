@@ -4,7 +4,7 @@ use bytes::Bytes;
 use cache_core::{BlobName, Digest, ErrorKind, Store, StoreExt};
 
 use super::*;
-use crate::{DiskOptions, DiskStore};
+use crate::{DiskOptions, DiskStore, root::shard_path};
 
 fn key() -> Key {
     Key::from(Digest::of("k"))
@@ -14,6 +14,11 @@ fn staged(store: &DiskStore, bytes: &'static [u8]) -> Stage {
     let mut stage = Stage::begin(&store.0, &key(), SystemTime::UNIX_EPOCH).unwrap();
     stage.write(&BlobName::DATA, &Bytes::from_static(bytes)).unwrap();
     stage
+}
+
+/// As what is put over an entry of three bytes.
+fn step(shard: &OwnedFd) -> Step<'_> {
+    Step { shard, before: 3, used: Used(0), whole: true }
 }
 
 async fn open(dir: &Path) -> DiskStore {
@@ -47,7 +52,7 @@ async fn a_file_system_without_exchange_replaces_in_two_steps() {
     store.put_bytes(&key(), "old".into()).await.unwrap();
     let shard = store.0.root.open_dir(&shard_path(&key())).unwrap().unwrap();
     let stage = staged(&store, b"new");
-    replace_in_two_steps(&store.0, &stage, &shard, 3, true, &Cancel::default()).unwrap();
+    replace_in_two_steps(&store.0, &stage, &step(&shard), &Cancel::default()).unwrap();
     stage.was_published();
     assert_eq!(get(&store).await.unwrap(), "new");
 }
@@ -64,7 +69,7 @@ async fn a_replace_in_two_steps_whose_second_fails_puts_the_old_entry_back() {
         path.is_dir().then_some(path)
     });
     fs::remove_dir_all(session.unwrap().join(&stage.name)).unwrap();
-    assert!(replace_in_two_steps(&store.0, &stage, &shard, 3, true, &Cancel::default()).is_err());
+    assert!(replace_in_two_steps(&store.0, &stage, &step(&shard), &Cancel::default()).is_err());
     assert_eq!(get(&store).await.unwrap(), "old");
 }
 
@@ -87,4 +92,50 @@ async fn a_put_that_is_dropped_leaves_no_empty_shard() {
     dropped.set();
     assert!(publish(&store.0, staged(&store, b"v"), PutMode::Replace, &dropped).is_err());
     assert!(!dir.path().join(shard_path(&key())).exists());
+}
+
+fn total(store: &DiskStore) -> u64 {
+    store.0.index.totals(&store.0.root, "put").unwrap().bytes
+}
+
+#[tokio::test]
+async fn who_comes_second_to_a_new_key_leaves_the_sizes_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    store.put_bytes(&key(), "first".into()).await.unwrap();
+    let shard = store.0.root.open_dir(&shard_path(&key())).unwrap().unwrap();
+    let stage = staged(&store, b"second");
+    let step = Step { before: 0, ..step(&shard) };
+    let placed = becoming_visible(&store.0, &stage, &step, &Cancel::default(), || {
+        renameat(stage.session.dir(), &stage.name, &shard, key().digest.to_string())
+    });
+    assert_eq!(placed.unwrap(), Err(Errno::NOTEMPTY));
+    assert_eq!(total(&store), 5);
+}
+
+#[tokio::test]
+async fn a_kill_at_the_exchange_never_leaves_more_bytes_than_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    store.put_bytes(&key(), "of ten all".into()).await.unwrap();
+    let shard = store.0.root.open_dir(&shard_path(&key())).unwrap().unwrap();
+    for (new, counted) in [(b"small".as_slice(), 10), (b"and of twenty it is..", 21)] {
+        let stage = staged(&store, new);
+        let step = Step { before: 10, ..step(&shard) };
+        let place = |outcome: Result<(), Errno>| {
+            becoming_visible(&store.0, &stage, &step, &Cancel::default(), || {
+                assert_eq!(total(&store), counted);
+                outcome
+            })
+            .unwrap()
+        };
+        assert_eq!(place(Err(Errno::IO)), Err(Errno::IO));
+        assert_eq!(total(&store), 10);
+        assert_eq!(place(Ok(())), Ok(()));
+        assert_eq!(total(&store), new.len() as u64);
+        // As it was, for the next round.
+        let held = Held { bytes: 10, used: Used(0) };
+        let mut log = store.0.index.lock(&store.0.root, &key(), "put").unwrap();
+        log.write(&key(), new.len() as u64, Some(held)).unwrap();
+    }
 }

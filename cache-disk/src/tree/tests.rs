@@ -1,4 +1,8 @@
-use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt};
+use std::{
+    ffi::OsStr,
+    fs,
+    os::{fd::AsFd, unix::ffi::OsStrExt},
+};
 
 use super::*;
 
@@ -30,4 +34,20 @@ fn a_directory_that_was_removed_has_no_names() {
     let open = fs::File::open(&gone).unwrap();
     fs::remove_dir(&gone).unwrap();
     assert_eq!(names(open.as_fd()), Ok(Vec::new()));
+}
+
+#[test]
+fn a_lock_that_others_never_give_up_is_waited_for_in_vain_and_not_for_ever() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let again = || fs::File::open(file.path()).unwrap();
+    let held = again();
+    lock(&held).unwrap();
+    let late = again();
+    assert_eq!(lock_within(&late, Duration::from_millis(20)), Err(Errno::TIMEDOUT));
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| lock(&late));
+        thread::sleep(Duration::from_millis(20));
+        drop(held);
+        assert_eq!(waits.join().unwrap(), Ok(()));
+    });
 }

@@ -14,13 +14,13 @@ use futures::{
 
 use crate::{entry_path, key, open};
 
-/// All that lies in a directory, the temporaries' own directory apart.
+/// All that lies in a directory, but for what lies in those of the temporaries and of the index.
 fn found(dir: &Path) -> Vec<String> {
     fn walk(root: &Path, dir: &Path, found: &mut Vec<String>) {
         for file in fs::read_dir(dir).unwrap() {
             let path = file.unwrap().path();
             let name = path.strip_prefix(root).unwrap().display().to_string();
-            if path.is_dir() && name != ".tmp" {
+            if path.is_dir() && ![".tmp", ".index"].contains(&&*name) {
                 walk(root, &path, found);
             }
             found.push(name);
@@ -68,7 +68,7 @@ async fn nothing_is_left_but_the_stores_own_files() {
     fill(&cache, 599).await;
     let report = cache.clear().await.unwrap();
     assert_eq!((report.evicted_entries, report.failed_entries), (600, 0));
-    assert_eq!(found(dir.path()), [".cache-disk", ".tmp"]);
+    assert_eq!(found(dir.path()), [".cache-disk", ".index", ".tmp"]);
     assert_eq!(cache.usage().await.unwrap(), Usage::default());
     assert_eq!(store.flush().await.unwrap().entries, 0, "nothing waits to become durable");
     assert_eq!(store.metrics().puts, 2399);
@@ -108,8 +108,16 @@ async fn a_clear_leaves_strangers_and_the_directories_that_hold_them() {
     fs::create_dir(dir.path().join("lost+found")).unwrap();
     assert!(cache(&store).clear().await.unwrap().is_complete());
     let shard = key("b").digest.to_string()[..2].to_owned();
-    let mut expected =
-        [".cache-disk", ".tmp", &shard, &format!("{shard}/odd"), "lost+found", "~a", "~a/notes.txt"];
+    let mut expected = [
+        ".cache-disk",
+        ".index",
+        ".tmp",
+        &shard,
+        &format!("{shard}/odd"),
+        "lost+found",
+        "~a",
+        "~a/notes.txt",
+    ];
     expected.sort_unstable();
     assert_eq!(found(dir.path()), expected);
 }
@@ -126,7 +134,7 @@ async fn an_evicted_entry_takes_the_directories_that_only_it_needed() {
     assert!(!dir.path().join("~a/~b").exists() && dir.path().join("~a").exists());
     assert!(store.contains(&higher).await.unwrap());
     store.evict(&higher).await.unwrap();
-    assert_eq!(found(dir.path()), [".cache-disk", ".tmp"]);
+    assert_eq!(found(dir.path()), [".cache-disk", ".index", ".tmp"]);
 }
 
 #[tokio::test]
@@ -138,7 +146,7 @@ async fn a_removal_is_counted_and_takes_a_stranger_with_the_directories_that_onl
     fs::create_dir(path.parent().unwrap()).unwrap();
     fs::write(&path, "a stranger's").unwrap();
     store.evict(&key).await.unwrap();
-    assert_eq!(found(dir.path()), [".cache-disk", ".tmp"]);
+    assert_eq!(found(dir.path()), [".cache-disk", ".index", ".tmp"]);
     store.evict(&key).await.unwrap();
     assert_eq!((store.metrics().removals, store.metrics().evictions), (2, 0));
 }
@@ -191,7 +199,7 @@ async fn puts_during_a_clear_succeed_and_are_whole_or_gone() {
     }
     let report = cache(&stores[1]).clear().await.unwrap();
     assert_eq!(report.evicted_entries, left.len() as u64);
-    assert_eq!(found(dir.path()), [".cache-disk", ".tmp"]);
+    assert_eq!(found(dir.path()), [".cache-disk", ".index", ".tmp"]);
     assert_eq!(stores[0].usage(&root).await.unwrap(), Usage::default());
 }
 
@@ -263,5 +271,5 @@ async fn a_clear_that_is_dropped_leaves_whole_entries() {
     }
     assert!(cache.clear().await.unwrap().is_complete());
     store.close(None).await.unwrap();
-    assert_eq!(found(dir.path()), [".cache-disk", ".tmp"]);
+    assert_eq!(found(dir.path()), [".cache-disk", ".index", ".tmp"]);
 }

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 struct InTempDir {
     files: Files,
     exclusive: bool,
+    temporary: bool,
     _dir: TempDir,
 }
 
@@ -19,7 +20,11 @@ impl InTempDir {
             let digits = key.digest.to_string();
             Path::new(key.namespace.encoded()).join(&digits[..2]).join(digits)
         });
-        Self { files, exclusive, _dir: dir }
+        Self { files, exclusive, temporary: false, _dir: dir }
+    }
+
+    fn temporary() -> Self {
+        Self { temporary: true, ..Self::new(false) }
     }
 }
 
@@ -29,7 +34,8 @@ impl Factory for InTempDir {
         let options = DiskOptions::new(self.files.dir())
             .with_max_bytes(setup.max_bytes)
             .with_max_blob_bytes(setup.max_blob_bytes)
-            .with_exclusive(self.exclusive);
+            .with_exclusive(self.exclusive)
+            .with_temporary(self.temporary);
         Ok(Arc::new(DiskStore::open(options).await?))
     }
 
@@ -48,4 +54,10 @@ mod exclusive {
     use super::InTempDir;
 
     cache_conformance::suite! { InTempDir::new(true), handles: [damage, crash] }
+}
+
+mod temporary {
+    use super::InTempDir;
+
+    cache_conformance::suite! { InTempDir::temporary(), handles: [damage] }
 }

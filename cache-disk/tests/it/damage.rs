@@ -203,3 +203,56 @@ async fn an_entry_with_nothing_but_a_link_is_none_and_filled() {
     store.put(&key, PutEntry::data("new"), PutOptions::mode(PutMode::Fill)).await.unwrap();
     assert_eq!(get(&store, &key).await, Ok(Some(b"new".to_vec())));
 }
+
+#[tokio::test]
+async fn two_swapped_entries_and_two_swapped_blobs_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let (a, b, c) = (key("a"), key("b"), key("c"));
+    let log = BlobName::new("log").unwrap();
+    for key in [&a, &b, &c] {
+        let entry = PutEntry::data("output of the tool").with(log.clone(), "what the tool said");
+        store.put(key, entry, PutOptions::default()).await.unwrap();
+    }
+    let swap = |one: &std::path::Path, other: &std::path::Path| {
+        let aside = dir.path().join("aside");
+        fs::rename(one, &aside).unwrap();
+        fs::rename(other, one).unwrap();
+        fs::rename(&aside, other).unwrap();
+    };
+    swap(&entry_path(dir.path(), &a), &entry_path(dir.path(), &b));
+    let files = entry_path(dir.path(), &c);
+    swap(&files.join("~data"), &files.join("~log"));
+    for key in [&a, &b, &c] {
+        let read = store.get_bytes(key, &log).await;
+        assert_eq!(read.unwrap_err().kind(), ErrorKind::Corrupt, "{key}");
+        assert_eq!(get(&store, key).await, Ok(None));
+    }
+}
+
+/// What a newer version wrote is refused and stays, whatever it has behind the header.
+#[tokio::test]
+async fn what_a_newer_version_wrote_is_refused_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let key = key("a");
+    for (len, longer) in [(5_usize, 0), (5, 9), (65_530, 20), (3_000_000, 1), (3_000_000, 12)] {
+        store.put_bytes(&key, vec![1; len].into()).await.unwrap();
+        let path = blob_path(dir.path(), &key);
+        let mut newer = fs::read(&path).unwrap();
+        newer[8] = 2;
+        let sum = xxhash_rust::xxh3::xxh3_128(&newer[..32]).to_le_bytes();
+        newer[32..48].copy_from_slice(&sum);
+        newer.extend(vec![3; longer]);
+        fs::write(&path, &newer).unwrap();
+        for quietly in [false, true] {
+            assert_eq!(get(&store, &key).await, Err(ErrorKind::Unsupported), "{len} + {longer}");
+            let mut options = GetOptions::default();
+            options.quiet = quietly;
+            let error = store.get_entry(&key, options).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{len} + {longer}");
+        }
+        assert_eq!(fs::read(&path).unwrap(), newer, "{len} + {longer}");
+    }
+    assert!(!dir.path().join(".quarantine").exists());
+}

@@ -143,6 +143,10 @@ async fn a_marker_that_is_no_text_is_refused_and_an_empty_one_written_again() {
     fs::write(&marker, b"\xff\xfe").unwrap();
     let error = DiskStore::open(DiskOptions::new(dir.path())).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
+    // What a power cut may leave: the file, without its bytes or with zeros for them.
+    fs::write(&marker, [0; 13]).unwrap();
+    open(dir.path()).await;
+    assert_eq!(fs::read_to_string(&marker).unwrap(), "cache-disk 1\n");
     fs::write(&marker, "").unwrap();
     open(dir.path()).await;
     assert_eq!(fs::read_to_string(&marker).unwrap(), "cache-disk 1\n");

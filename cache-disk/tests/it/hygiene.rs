@@ -49,7 +49,8 @@ async fn nothing_temporary_is_left_by_any_kind_of_put() {
 async fn what_a_dead_process_left_is_swept_and_what_a_living_one_has_is_not() {
     let dir = tempfile::tempdir().unwrap();
     let living = open(dir.path()).await;
-    let entry = PutEntry::default().with_stream(BlobName::DATA, None, stream::pending().boxed());
+    let begun = stream::iter([Ok(Bytes::from(vec![0; 1 << 20]))]).chain(stream::pending());
+    let entry = PutEntry::default().with_stream(BlobName::DATA, None, begun.boxed());
     let begun = key("a");
     let put = living.put(&begun, entry, PutOptions::default());
     tokio::pin!(put);
@@ -81,4 +82,47 @@ async fn a_closed_store_takes_its_temporary_directory_with_it() {
     store.close(None).await.unwrap();
     drop(store);
     assert_eq!(fs::read_dir(dir.path().join(".tmp")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn temporaries_are_unguessable_and_nobody_elses() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let dir = tempfile::tempdir().unwrap();
+    let stores = [open(dir.path()).await, open(dir.path()).await];
+    let begun = || stream::iter([Ok(Bytes::from(vec![0; 2 << 20]))]).chain(stream::pending());
+    let entry = || PutEntry::default().with_stream(BlobName::DATA, None, begun().boxed());
+    let (a, b) = (key("a"), key("b"));
+    let mut puts = [
+        stores[0].put(&a, entry(), PutOptions::default()),
+        stores[1].put(&b, entry(), PutOptions::default()),
+    ];
+    for put in &mut puts {
+        assert!(tokio::time::timeout(Duration::from_millis(100), put).await.is_err());
+    }
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let is_random = |name: &str| name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let temp = dir.path().join(".tmp");
+    assert_eq!(mode(&temp), 0o700);
+    let mut names = Vec::new();
+    for session in fs::read_dir(&temp).unwrap() {
+        let session = session.unwrap();
+        let name = session.file_name().into_string().unwrap();
+        assert!(is_random(name.strip_suffix(".lock").unwrap_or(&name)), "{name}");
+        if name.ends_with(".lock") {
+            assert_eq!(mode(&session.path()), 0o600);
+            continue;
+        }
+        assert_eq!(mode(&session.path()), 0o700);
+        for stage in fs::read_dir(session.path()).unwrap() {
+            let stage = stage.unwrap();
+            assert_eq!(mode(&stage.path()), 0o700);
+            // A count will do: nobody can guess the directory that it lies in.
+            names.push(stage.path());
+        }
+        names.push(session.path());
+    }
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), 4, "a session and a stage of each, all of different names");
 }

@@ -1,5 +1,10 @@
 //! The disk store against the conformance suite, and what only it promises.
-#![expect(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a test may fail")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a test may fail"
+)]
 
 use std::path::{Path, PathBuf};
 
@@ -9,13 +14,19 @@ use cache_disk::{DiskOptions, DiskStore};
 mod budget;
 mod cancel;
 mod clear;
+mod clock;
 mod conformance;
 mod contains;
 mod damage;
 mod directory;
+mod hostile;
 mod hygiene;
+mod index;
 mod links;
+mod planted;
+mod quarantine;
 mod streams;
+mod temporary;
 
 async fn open(dir: &Path) -> DiskStore {
     DiskStore::open(DiskOptions::new(dir)).await.unwrap()

@@ -5,4 +5,5 @@ mod conformance;
 mod degraded;
 mod spill;
 mod tiers;
+mod verify;
 mod writes;

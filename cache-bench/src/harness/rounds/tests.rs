@@ -3,7 +3,7 @@ use std::{cell::RefCell, rc::Rc};
 use super::*;
 
 fn scale(rounds: usize) -> Scale {
-    Scale { quick: true, warm_up: 1, rounds, heap: None }
+    Scale { quick: true, warm_up: 1, rounds, heap: None, ground: None, entries: None }
 }
 
 #[test]

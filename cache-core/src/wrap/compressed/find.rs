@@ -13,7 +13,7 @@ impl<S: Store> Compressed<S> {
         blob: &BlobName,
         options: &GetOptions,
     ) -> Result<Option<Blob>> {
-        let whole = GetOptions::default().with_stream_above(options.stream_above);
+        let whole = options.clone().whole();
         let mut before = None;
         for _ in 0..LOOKS {
             let Some(stored) = self.inner.get(key, blob, whole.clone()).await? else { return Ok(None) };
@@ -27,7 +27,7 @@ impl<S: Store> Compressed<S> {
     }
 
     pub(super) async fn find_entry(&self, key: &Key, options: &GetOptions) -> Result<Option<EntryRead>> {
-        let whole = GetOptions::default().with_stream_above(options.stream_above);
+        let whole = options.clone().whole();
         let mut before = None;
         'looks: for _ in 0..LOOKS {
             let Some(stored) = self.inner.get_entry(key, whole.clone()).await? else { return Ok(None) };

@@ -165,7 +165,7 @@ impl<S: Store> Compressed<S> {
         len: u64,
     ) -> Result<Option<(u64, Bytes)>> {
         let range = ByteRange::new(from, Some(from.saturating_add(len)))?;
-        match self.inner.get(key, name, GetOptions::default().with_range(range)).await {
+        match self.inner.get(key, name, GetOptions::default().quietly().with_range(range)).await {
             Ok(Some(part)) => {
                 let total = part.total_len();
                 Ok(Some((total, part.collect(len).await?)))

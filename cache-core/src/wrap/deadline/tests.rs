@@ -63,3 +63,10 @@ async fn damage_is_a_miss_for_the_handle_unless_asked() {
     let asking = cache.report_corruption();
     assert_eq!(asking.get(Digest::of("k")).await.unwrap_err().kind(), ErrorKind::Corrupt);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_verify_of_a_hung_store_ends() {
+    let verify = hanging();
+    let error = verify.verify(&Namespace::root(), &VerifyOptions::default()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+}

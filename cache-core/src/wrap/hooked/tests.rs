@@ -46,6 +46,9 @@ fn operations() -> Vec<(&'static str, Target, Intent, Call)> {
         ("usage", of_scope(), Intent::Read, |store| {
             async { store.usage(&scope()).await.map(|_| ()) }.boxed()
         }),
+        ("verify", of_scope(), Intent::Read, |store| {
+            async { store.verify(&scope(), &VerifyOptions::default()).await.map(|_| ()) }.boxed()
+        }),
         ("clean", of_scope(), Intent::Write, |store| {
             async { store.clean(&scope(), &CleanPolicy::default()).await.map(|_| ()) }.boxed()
         }),

@@ -226,3 +226,22 @@ async fn outside_of_retries_a_call_is_counted_once_and_inside_each_attempt() {
     assert_eq!((outer.hits, outer.errors, outer.get_latency.count()), (1, 0, 1));
     assert_eq!((inner.hits, inner.errors, inner.get_latency.count()), (1, 2, 3));
 }
+
+#[tokio::test]
+async fn quiet_reads_are_not_counted_and_what_a_verify_finds_is() {
+    let toy = crate::toy::Toy::damaged(key("k").digest);
+    let store = Metered::new(toy);
+    let report = store.verify(&Namespace::root(), &VerifyOptions::default()).await.unwrap();
+    assert_eq!((report.damaged, store.metrics().corrupt), (1, 1));
+    let store = holding("0123456789");
+    let quiet = GetOptions::default().quietly();
+    store.get(&key("k"), &BlobName::DATA, quiet.clone()).await.unwrap().unwrap();
+    store.get_entry(&key("k"), quiet.clone()).await.unwrap().unwrap();
+    assert!(store.get(&key("absent"), &BlobName::DATA, quiet.clone()).await.unwrap().is_none());
+    store.inner().fail_next([ErrorKind::Corrupt, ErrorKind::Unavailable]);
+    store.get(&key("k"), &BlobName::DATA, quiet.clone()).await.unwrap_err();
+    store.get(&key("k"), &BlobName::DATA, quiet).await.unwrap_err();
+    let metrics = store.metrics();
+    assert_eq!((metrics.lookups(), metrics.bytes_out, metrics.corrupt, metrics.errors), (0, 0, 1, 1));
+    assert_eq!(metrics.get_latency.count(), 0);
+}

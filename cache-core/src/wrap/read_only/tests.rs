@@ -101,3 +101,23 @@ async fn close_is_passed_on_and_told_by_all_clones() {
         assert_eq!(errors.map(|error| error.kind()), [ErrorKind::Closed; 4]);
     }
 }
+
+#[tokio::test]
+async fn verify_reads_and_repairs_nothing() {
+    struct Never;
+
+    #[async_trait]
+    impl crate::Repair for Never {
+        async fn repair(&self, _key: &Key) -> Result<bool> {
+            panic!("a repair writes");
+        }
+    }
+
+    let (store, _) = reading(Powers::default());
+    let options = VerifyOptions::default().for_tier(&"tier".into(), Some(Arc::new(Never)));
+    let report = store.verify(&Namespace::root(), &options).await.unwrap();
+    assert_eq!((report.entries, report.is_sound()), (1, true));
+    let toy = crate::toy::Toy::damaged(key().digest);
+    let report = ReadOnly::new(toy).verify(&Namespace::root(), &options).await.unwrap();
+    assert_eq!((report.damaged, report.repaired), (1, 0));
+}

@@ -307,3 +307,13 @@ async fn a_claimed_length_does_not_pass_for_a_range() {
         assert_eq!(read.unwrap_err().kind(), Corrupt);
     }
 }
+
+#[tokio::test]
+async fn verify_finds_content_that_is_not_what_its_name_says() {
+    let (store, probe) = holding("012345678x");
+    probe.plant(&key_in("elsewhere"), BlobName::DATA, "anything");
+    let report = store.verify(&Namespace::root(), &VerifyOptions::default()).await.unwrap();
+    assert_eq!((report.entries, report.damaged, report.lost), (2, 1, vec![key()]));
+    assert_eq!(probe.holds(&key(), &BlobName::DATA), None);
+    assert!(store.verify(&Namespace::root(), &VerifyOptions::default()).await.unwrap().is_sound());
+}

@@ -59,6 +59,7 @@ async fn every_operation_enters_once_with_its_target_and_intent() {
     check!(view.shrink(digest) => "shrink", &key, Read);
     check!(view.shrink_all(&[digest]) => "shrink_all", &scope, Read);
     check!(view.usage() => "usage", &scope, Read);
+    check!(view.verify(&crate::VerifyOptions::default()) => "verify", &scope, Read);
     check!(view.list(ListOptions::default()).unwrap().try_collect::<Vec<_>>() => "list", &scope, Read);
     check!(view.get_or_compute(digest, || async { Ok::<_, Error>("v") }) => "get_or_compute", &key, Write);
     check!(view.put(digest, "w") => "put", &key, Write);
