@@ -16,8 +16,8 @@ use crate::fault::restream;
 /// So a clause, which takes the whole store for its own, can be tried on a store that others use: its
 /// entries lie below the namespace, and it sees no others. The view's root is the namespace.
 ///
-/// A budget is everybody's, so the view declares none. Counters, `flush` and `close` are those of the
-/// store. A namespace that has no room below the view's, see
+/// A budget is everybody's, so the view declares none, nor do its metrics tell what is held. Counters, `flush` and
+/// `close` are those of the store. A namespace that has no room below the view's, see
 /// [`MAX_ENCODED_BYTES`](Namespace::MAX_ENCODED_BYTES), is [`Invalid`](cache_core::ErrorKind::Invalid). The
 /// suite's own have up to 448 bytes.
 #[derive(Clone, Debug)]
@@ -120,7 +120,7 @@ impl Store for Scoped {
         info
     }
 
-    /// Those of the whole store; what it holds besides the namespace is nobody's business here.
+    /// Those of the whole store; what it holds is not what the view does.
     fn metrics(&self) -> Metrics {
         let mut metrics = self.inner.metrics();
         (metrics.entries, metrics.resident_bytes) = (None, None);

@@ -85,9 +85,14 @@ impl Inner {
     pub(crate) fn gone(&self, log: Option<&mut Log>, key: &Key, bytes: u64) {
         if let Some(log) = log {
             _ = log.write(key, bytes, None);
-            self.index.is_long(log);
-            self.budget.look_after(log.totals(), || self.index.glance());
+            self.was_written(log);
         }
+    }
+
+    /// Sees to what a write to a log calls for.
+    pub(crate) fn was_written(&self, log: &Log) {
+        self.index.note_length(log);
+        self.budget.look_after(log.totals(), || self.index.glance());
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {

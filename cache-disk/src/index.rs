@@ -156,8 +156,8 @@ impl Index {
         self.hopeless.store(asked, Ordering::Relaxed);
     }
 
-    /// Remembers that a log is worth compacting. Of several, the last; the others are found again.
-    pub(crate) fn is_long(&self, log: &Log) {
+    /// Remembers a log that is worth compacting, if this one is. Of several, the last; the others are found again.
+    pub(crate) fn note_length(&self, log: &Log) {
         if log.is_long() {
             self.long.store(u16::from(log.shard) | 256, Ordering::Relaxed);
         }

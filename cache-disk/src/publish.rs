@@ -141,8 +141,7 @@ fn becoming_visible(
             _ = log.write(at.key, counted.saturating_add(first), there);
         }
     }
-    inner.index.is_long(&log);
-    inner.budget.look_after(log.totals(), || inner.index.glance());
+    inner.was_written(&log);
     Ok(renamed)
 }
 

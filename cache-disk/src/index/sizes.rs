@@ -44,7 +44,7 @@ pub(crate) struct Cell {
 }
 
 /// All that the file says, at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     /// The bytes of all entries.
     pub(crate) bytes: u64,

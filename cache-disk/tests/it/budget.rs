@@ -129,3 +129,13 @@ async fn a_fill_that_wrote_nothing_leaves_nothing_to_flush() {
     store.put(&key("a"), PutEntry::data("w"), PutOptions::mode(PutMode::Fill)).await.unwrap();
     assert_eq!(store.flush().await.unwrap().entries, 0);
 }
+
+#[tokio::test]
+async fn a_view_for_the_suite_does_not_tell_the_bytes_of_others_as_held() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = limited(dir.path(), 25_000).await;
+    store.put_bytes(&key("others"), vec![0; 500].into()).await.unwrap();
+    assert_eq!(store.metrics().resident_bytes, Some(500));
+    let view = cache_conformance::Scoped::new(std::sync::Arc::new(store), "mine".parse().unwrap());
+    assert_eq!((view.metrics().resident_bytes, view.metrics().puts), (None, 1));
+}
