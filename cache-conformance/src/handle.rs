@@ -124,4 +124,10 @@ pub trait Spill: Send + Sync {
 pub trait Heap: Send + Sync {
     /// Bytes on the heap now.
     fn allocated(&self) -> u64;
+
+    /// Bytes that the store holds at most, by its options, of what is on its way: the parts that an upload is made of,
+    /// for example. They are allowed besides 4 MiB for each tier.
+    fn held_on_the_way(&self) -> u64 {
+        0
+    }
 }

@@ -58,6 +58,7 @@
 //! This crate depends on no backend.
 #![doc(test(attr(deny(warnings), allow(dead_code))))]
 
+mod ages;
 pub mod clause;
 mod clauses;
 mod damaged;
@@ -71,6 +72,7 @@ mod model;
 pub mod mutant;
 #[cfg(test)]
 mod odd;
+mod pace;
 mod reference;
 mod report;
 mod run;

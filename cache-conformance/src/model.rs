@@ -49,12 +49,18 @@ pub(crate) struct Budget {
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     budget: Option<Budget>,
+    /// Whether cleaning and listings go by the times that puts are given.
+    dated: bool,
     states: BTreeMap<Key, Vec<Option<Entry>>>,
 }
 
 impl Model {
-    pub(crate) fn new(budget: Option<Budget>) -> Self {
-        Self { budget, states: BTreeMap::new() }
+    pub(crate) fn new(budget: Option<Budget>, dated: bool) -> Self {
+        Self { budget, dated, states: BTreeMap::new() }
+    }
+
+    pub(crate) fn is_dated(&self) -> bool {
+        self.dated
     }
 
     pub(crate) fn budget(&self) -> Option<Budget> {

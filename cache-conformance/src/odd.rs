@@ -63,7 +63,7 @@ fn broken(name: BlobName, error: cache_core::Error) -> PutEntry {
     PutEntry::default().with_blob(name, PutBlob::Stream { len: None, stream })
 }
 
-/// No limits, no powers, and blobs of up to 16 MiB only.
+/// No limits, next to no powers, and blobs of up to 16 MiB only.
 mod capped {
     use super::*;
 
@@ -73,7 +73,9 @@ mod capped {
             setup.max_blob_bytes = Some(setup.max_blob_bytes.unwrap_or(16 << 20).min(16 << 20));
             Ok(Arc::new(reference.store(&setup)?))
         };
-        Odd { reference: Reference::with_powers(Powers::default()), given: (), open }
+        let mut powers = Powers::default();
+        powers.dated = true;
+        Odd { reference: Reference::with_powers(powers), given: (), open }
     }
 
     crate::suite! { capped() }

@@ -50,7 +50,8 @@ impl Reference {
     #[must_use]
     pub fn volatile() -> Self {
         let mut powers = Powers::default();
-        (powers.bounded, powers.recency, powers.shared_bytes, powers.streaming) = (true, true, true, true);
+        (powers.bounded, powers.recency, powers.dated) = (true, true, true);
+        (powers.shared_bytes, powers.streaming) = (true, true);
         Self::with_powers(powers)
     }
 
@@ -229,6 +230,15 @@ impl ReferenceStore {
         meta.with_place("reference", "")
     }
 
+    /// What listing and cleaning know of it.
+    fn listed(&self, key: &Key, held: &Held) -> EntryMeta {
+        let mut meta = self.describe(key, held);
+        if !self.0.info.powers.dated {
+            meta.modified = Some(held.written);
+        }
+        meta
+    }
+
     /// Whether it is over the limit, under which others need not have put it.
     fn is_too_large(&self, whole: &Bytes) -> bool {
         self.0.info.max_blob_bytes.is_some_and(|max| whole.len() as u64 > max)
@@ -311,7 +321,7 @@ impl KeyManagement for ReferenceStore {
         let listed = self.access("list").map(|state| {
             let admitted = state.entries.iter().filter(|(key, _)| options.admits(key));
             let limited = admitted.take(options.limit.unwrap_or(usize::MAX));
-            limited.map(|(key, held)| Ok(self.describe(key, held))).collect::<Vec<_>>()
+            limited.map(|(key, held)| Ok(self.listed(key, held))).collect::<Vec<_>>()
         });
         stream::iter(listed.unwrap_or_else(|error| vec![Err(error)])).boxed()
     }
@@ -395,7 +405,7 @@ impl Store for ReferenceStore {
         let mut state = self.access("clean")?;
         let below = ListOptions::below(scope);
         let admitted = state.entries.iter().filter(|(key, _)| below.admits(key));
-        let entries: Vec<_> = admitted.map(|(key, held)| self.describe(key, held)).collect();
+        let entries: Vec<_> = admitted.map(|(key, held)| self.listed(key, held)).collect();
         let mut report = CleanReport::default();
         for entry in &entries {
             report.keep(entry.counted_bytes());

@@ -1,17 +1,22 @@
 //! The store under test, asked from all sides.
 #![expect(clippy::expect_used, clippy::panic, reason = "a clause fails by panicking")]
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{
+    ops::Deref,
+    panic::{AssertUnwindSafe, resume_unwind},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use cache_core::{
     BlobName, ErrorKind, GetOptions, Key, ListOptions, Namespace, PutMode, PutOptions, PutOutcome, Result,
     Store, Usage,
 };
-use futures::TryStreamExt;
+use futures::{FutureExt, TryStreamExt};
 
 use crate::{
-    Factory, Setup,
+    Factory, Setup, run,
     sample::{self, Contents},
 };
 
@@ -200,21 +205,31 @@ impl Subject {
     /// Whether the entry, alone in its namespace, is at all times in one of these states, and usage comes
     /// to agree: what goes on behind a dropped future may take its time. The state that is left.
     pub(crate) async fn settles(&self, key: &Key, states: &[Option<&Contents>]) -> Option<Contents> {
-        let mut agreed = 0;
-        for _ in 0..1000 {
+        let (mut agreed, mut last) = (0, None);
+        let began = Instant::now();
+        while began.elapsed() < run::options().limit / 6 {
             let found = self.contents(key).await;
             assert!(states.contains(&found.as_ref()), "a dropped future has left a part of {key}");
             let usage = self.usage_below(&key.namespace).await;
-            agreed = if usage.entries == u64::from(found.is_some()) { agreed + 1 } else { 0 };
-            // Several times in a row.
+            let same = last.as_ref() == Some(&found) && usage.entries == u64::from(found.is_some());
+            agreed = if same { agreed + 1 } else { 0 };
+            last = Some(found.clone());
+            // Several times in a row, which takes longer than what is under way.
             if agreed == 5 {
-                self.assert_usage(&key.namespace, usage.entries, found.as_ref().map_or(0, sample::size))
-                    .await;
-                match &found {
-                    Some(found) => self.assert_holds(key, found).await,
-                    None => self.assert_absent(key).await,
+                let checked = AssertUnwindSafe(async {
+                    let bytes = found.as_ref().map_or(0, sample::size);
+                    self.assert_usage(&key.namespace, usage.entries, bytes).await;
+                    match &found {
+                        Some(found) => self.assert_holds(key, found).await,
+                        None => self.assert_absent(key).await,
+                    }
+                });
+                match checked.catch_unwind().await {
+                    Ok(()) => return found,
+                    // It has come to its end just now.
+                    Err(_) if self.contents(key).await != found => agreed = 0,
+                    Err(wrong) => resume_unwind(wrong),
                 }
-                return found;
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

@@ -18,7 +18,8 @@ use crate::{EntryMeta, KeyManagement, ListOptions, Namespace, Result};
 pub struct CleanPolicy {
     /// The least recently used entries go until the scope holds at most this many bytes.
     pub max_bytes: Option<u64>,
-    /// Entries whose newest blob is older than this go, whatever the size.
+    /// Entries whose newest blob is older than this go, whatever the size. In a store without the
+    /// [power](crate::Powers::dated) `dated`, those that were written longer ago.
     pub max_age: Option<Duration>,
 }
 

@@ -18,7 +18,8 @@ pub struct EntryMeta {
     pub blobs: Vec<BlobMeta>,
     /// When the oldest blob was made.
     pub created: Option<SystemTime>,
-    /// When the newest blob was made: what `clean` by age goes by.
+    /// When the newest blob was made: what `clean` by age goes by. In a listing of a store without the
+    /// [power](crate::Powers::dated) `dated`, when it was written.
     pub modified: Option<SystemTime>,
     /// The last read or write, where the store keeps recency.
     pub last_accessed: Option<SystemTime>,

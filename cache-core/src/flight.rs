@@ -21,7 +21,7 @@ mod sync {
 pub(crate) use {
     machine::{Flight, Ticket},
     outcome::{Computed, ComputedBytes, Found, FoundBlob, Put, PutContent},
-    slot::Boarded,
+    slot::{Ahead, Boarded},
     table::{Entered, Flights, PutEntered, WriteGuard},
     waits::{Computation, Sponsor, WaitGuard},
 };

@@ -78,6 +78,9 @@ pub struct Powers {
     pub bounded: bool,
     /// Reads protect entries from eviction.
     pub recency: bool,
+    /// Cleaning goes by the time of creation that a put was given. Without it, by when the entry was written
+    /// here; `meta` and reads tell the given time either way.
+    pub dated: bool,
     /// Hits hand out one shared allocation.
     pub shared_bytes: bool,
     /// Merges by several processes lose none of each other's blobs.

@@ -71,6 +71,7 @@ mod report;
 mod resolve;
 mod spill;
 mod store;
+mod stored_time;
 #[cfg(test)]
 mod toy;
 mod typed_blob;
@@ -123,6 +124,7 @@ pub use {
     report::{ClearReport, CloseReport, FlushReport},
     spill::{EvictionSink, Handover, SpillSource},
     store::Store,
+    stored_time::{decode_time, encode_time},
     usage::{Usage, usage_by_listing},
     value::ValueStore,
     verify::{Repair, VerifyOptions, VerifyProgress, VerifyReport, read_through, verify_by_listing},

@@ -77,7 +77,7 @@ impl Store for DiskStore {
     fn info(&self) -> StoreInfo {
         let mut powers = Powers::default();
         (powers.durable, powers.shared, powers.bounded, powers.recency) = (true, true, true, true);
-        (powers.cross_process_merge, powers.streaming) = (true, true);
+        (powers.dated, powers.cross_process_merge, powers.streaming) = (true, true, true);
         powers.durable = !self.0.options.temporary;
         if self.0.options.exclusive {
             (powers.shared, powers.cross_process_merge) = (false, false);

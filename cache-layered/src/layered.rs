@@ -79,8 +79,9 @@ impl LayeredStore {
     }
 
     /// A stack of these tiers; `None` if what one evicts is another stack's.
-    pub(crate) fn of(tiers: Vec<Tier>, clock: Arc<dyn Clock>) -> Option<Self> {
+    pub(crate) fn of(mut tiers: Vec<Tier>, clock: Arc<dyn Clock>) -> Option<Self> {
         let info = info_of(&tiers);
+        tiers.iter_mut().for_each(|tier| tier.recency = info.powers.recency);
         let (counters, locks, tasks) = (Arc::default(), KeyLocks::default(), TaskTracker::new());
         let spilling = Spilling::of(&tiers, &locks, &counters, &tasks);
         if spilling.as_ref().is_some_and(|spilling| !spilling.begin()) {

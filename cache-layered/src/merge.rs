@@ -36,10 +36,14 @@ fn is_older(slower: &EntryMeta, known: &EntryMeta) -> bool {
     slower.bytes.is_some() && known.bytes.is_some() && sizes(slower) != sizes(known)
 }
 
-/// The entry's places, under the tier's name.
+/// The entry's places, under the tier's name. Where some tier does not tell when it was used last, none does: of what
+/// lies in that one alone, it would seem to be long ago.
 pub(crate) fn placed(tier: &Tier, mut meta: EntryMeta) -> EntryMeta {
     for place in &mut meta.places {
         *place = Place::new(tier.name.clone(), std::mem::take(&mut place.location));
+    }
+    if !tier.recency {
+        meta.last_accessed = None;
     }
     meta
 }

@@ -13,6 +13,8 @@ pub(crate) struct Tier {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) info: StoreInfo,
     pub(crate) write: WritePolicy,
+    /// Whether the stack goes by what this one tells of accesses, as all of them know.
+    pub(crate) recency: bool,
     /// The store once more, if it hands on what it evicts.
     pub(crate) source: Option<Arc<dyn SpillSource>>,
 }
@@ -92,7 +94,7 @@ impl LayeredBuilder {
 
     fn push(mut self, name: Arc<str>, store: Arc<dyn Store>, source: Option<Arc<dyn SpillSource>>) -> Self {
         let info = store.info();
-        self.tiers.push(Tier { name, store, info, write: WritePolicy::default(), source });
+        self.tiers.push(Tier { name, store, info, write: WritePolicy::default(), recency: false, source });
         self
     }
 
@@ -172,6 +174,7 @@ pub(crate) fn info_of(tiers: &[Tier]) -> StoreInfo {
         is_last_through && last(|powers| powers.shared) && all(|powers| powers.shared || !powers.durable);
     powers.bounded = all(|powers| powers.bounded);
     powers.recency = all(|powers| powers.recency);
+    powers.dated = all(|powers| powers.dated);
     powers.shared_bytes = tiers.first().is_some_and(|tier| tier.info.powers.shared_bytes);
     powers.cross_process_merge = powers.shared && last(|powers| powers.cross_process_merge);
     powers.streaming = all(|powers| powers.streaming);

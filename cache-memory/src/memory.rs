@@ -133,7 +133,7 @@ impl Store for MemoryStore {
     fn info(&self) -> StoreInfo {
         let mut powers = Powers::default();
         (powers.bounded, powers.recency, powers.shared_bytes, powers.streaming) = (true, true, true, true);
-        powers.spills = true;
+        (powers.dated, powers.spills) = (true, true);
         StoreInfo::new("memory", "", powers)
             .with_max_bytes(self.0.options.max_bytes)
             .with_max_entries(self.0.options.max_entries)

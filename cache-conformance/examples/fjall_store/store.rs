@@ -55,7 +55,7 @@ pub(crate) struct Engine {
 impl Engine {
     pub(crate) fn open(dir: &Path, max_blob_bytes: Option<u64>) -> Result<Self> {
         let mut powers = Powers::default();
-        powers.durable = true;
+        (powers.durable, powers.dated) = (true, true);
         let max = max_blob_bytes.unwrap_or(u64::MAX).min(1 << 30); // They pass through memory whole.
         let info = StoreInfo::new("fjall", dir.display().to_string(), powers).with_max_blob_bytes(Some(max));
         let db = Database::builder(dir).open().map_err(failed)?;

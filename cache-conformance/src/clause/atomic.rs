@@ -1,16 +1,15 @@
 //! Entries appear whole or not at all.
 
-use std::{pin::pin, task::Poll, time::Duration};
-
 use bytes::Bytes;
-use cache_core::{ByteStream, ErrorKind, Key, Namespace, PutEntry, PutMode, PutOptions};
+use cache_core::{ByteStream, ErrorKind, Namespace, PutEntry, PutMode, PutOptions, PutOutcome, Result};
 use tokio::task::JoinSet;
 
 use crate::{
     Factory,
+    pace::Pace,
     sample::{
-        self, Contents, blobs, broken_stream, bytes, data, endless_stream, key, key_in, name, namespace,
-        size, stream_of,
+        Contents, blobs, broken_stream, bytes, data, endless_stream, key, key_in, name, namespace, size,
+        stream_of,
     },
     subject::Subject,
 };
@@ -94,24 +93,31 @@ async fn changes_nothing(
     kinds
 }
 
+fn is_stored(outcome: Result<PutOutcome>) -> bool {
+    outcome.expect("a put").is_stored()
+}
+
 /// A put dropped at any point leaves no part of an entry.
 pub async fn dropped_put_leaves_old_or_new(factory: &dyn Factory) {
     let store = Subject::open(factory).await;
     let old = blobs([("a", bytes(1, 5000)), ("b", bytes(2, 50))]);
     let new = blobs([("b", bytes(3, 70_000)), ("c", bytes(4, 500))]);
     let merged = blobs([("a", bytes(1, 5000)), ("b", bytes(3, 70_000)), ("c", bytes(4, 500))]);
+    let pace = Pace::of(&store).await;
     for polls in 0..10 {
         // A namespace each, so that what goes on behind one future shows in no other case.
         let place = |case: &str| key_in(&namespace(case), polls);
         for (case, mode, after) in [("new", PutMode::Replace, &new), ("merged", PutMode::Merge, &merged)] {
             let key = place(case);
             store.put_new(&key, &old).await;
-            let done = poll_and_drop(&store, &key, sample::entry(&new), mode, polls).await;
+            let put = store.write(&key, &new, mode);
+            let done = pace.poll_and_drop(polls, put).await.is_some_and(is_stored);
             store.settles(&key, &[if done { Some(after) } else { Some(&old) }, Some(after)]).await;
             store.evict(&key).await.expect("an eviction");
         }
         let key = place("absent");
-        let done = poll_and_drop(&store, &key, sample::entry(&new), PutMode::Replace, polls).await;
+        let put = store.write(&key, &new, PutMode::Replace);
+        let done = pace.poll_and_drop(polls, put).await.is_some_and(is_stored);
         store.settles(&key, &[done.then_some(&new), Some(&new)]).await;
         store.evict(&key).await.expect("an eviction");
 
@@ -122,24 +128,12 @@ pub async fn dropped_put_leaves_old_or_new(factory: &dyn Factory) {
             None,
             endless_stream(&bytes(5, 200_000)),
         );
-        let done = poll_and_drop(&store, &key, endless, PutMode::Replace, polls).await;
-        assert!(!done, "a put was stored whose stream has not ended");
+        let put = store.put(&key, endless, PutOptions::default());
+        let done = pace.poll_and_drop(polls, put).await;
+        assert!(done.is_none(), "a put was stored whose stream has not ended");
         store.settles(&key, &[Some(&old), Some(&old)]).await;
         store.evict(&key).await.expect("an eviction");
     }
-}
-
-/// Polls a put so often at most, with time between for what it waits for. Whether it was done.
-async fn poll_and_drop(store: &Subject, key: &Key, entry: PutEntry, mode: PutMode, polls: u64) -> bool {
-    let mut put = pin!(store.put(key, entry, PutOptions::mode(mode)));
-    for _ in 0..polls {
-        if let Poll::Ready(outcome) = futures::poll!(put.as_mut()) {
-            assert!(outcome.expect("a put").is_stored());
-            return true;
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    false
 }
 
 /// The blobs of one put never stand beside those of another.

@@ -1,6 +1,6 @@
 //! Futures and streams that are dropped before their end.
 
-use std::{pin::pin, task::Poll, time::Duration};
+use std::time::{Duration, Instant};
 
 use cache_core::{
     BlobName, CleanPolicy, ErrorKind, GetOptions, Key, ListOptions, Namespace, PutEntry, PutMode, PutOptions,
@@ -9,29 +9,15 @@ use futures::{StreamExt, future::BoxFuture};
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    Factory, Setup, run,
+    Factory, Setup,
+    ages::Ages,
+    pace::{POLLS, Pace},
+    run,
     sample::{
-        Contents, blobs, bytes, data, endless_stream, entry, hours_ago, key, key_in, name, namespace, size,
-        stream_of,
+        Contents, blobs, bytes, data, endless_stream, entry, key, key_in, name, namespace, size, stream_of,
     },
     subject::Subject,
 };
-
-/// Futures are dropped after 0, 1, 2 polls and so on up to here.
-const POLLS: u64 = 8;
-
-/// Polls a future so often at most, with time between for what it waits for, and drops it. What it
-/// answered, if it did.
-async fn poll_and_drop<F: Future>(polls: u64, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        if let Poll::Ready(answer) = futures::poll!(future.as_mut()) {
-            return Some(answer);
-        }
-        sleep(Duration::from_millis(1)).await;
-    }
-    None
-}
 
 /// What must not wait for something that was dropped.
 async fn at_once<F: Future>(what: &str, future: F) -> F::Output {
@@ -46,17 +32,18 @@ fn old() -> Contents {
 /// A read, a question or a count that is dropped at any point changes nothing.
 pub async fn dropped_reads_change_nothing(factory: &dyn Factory) {
     let store = Subject::open(factory).await;
+    let pace = Pace::of(&store).await;
     let (key, name, root) = (key(1), name("b"), Namespace::root());
     store.put_new(&key, &old()).await;
     for polls in 0..POLLS {
         for stream_above in [0, u64::MAX] {
             let options = GetOptions::default().with_stream_above(stream_above);
-            poll_and_drop(polls, store.get(&key, &name, options.clone())).await;
-            poll_and_drop(polls, store.get_entry(&key, options)).await;
+            pace.poll_and_drop(polls, store.get(&key, &name, options.clone())).await;
+            pace.poll_and_drop(polls, store.get_entry(&key, options)).await;
         }
-        poll_and_drop(polls, store.contains(&key)).await;
-        poll_and_drop(polls, store.meta(&key)).await;
-        poll_and_drop(polls, store.usage(&root)).await;
+        pace.poll_and_drop(polls, store.contains(&key)).await;
+        pace.poll_and_drop(polls, store.meta(&key)).await;
+        pace.poll_and_drop(polls, store.usage(&root)).await;
         at_once("a read", store.assert_holds(&key, &old())).await;
         store.assert_usage(&root, 1, size(&old())).await;
     }
@@ -125,12 +112,13 @@ pub async fn dropped_listing_lets_go_of_the_store(factory: &dyn Factory) {
 /// An eviction that is dropped at any point leaves the whole entry or nothing of it.
 pub async fn dropped_evict_leaves_all_or_nothing(factory: &dyn Factory) {
     let store = Subject::open(factory).await;
+    let pace = Pace::of(&store).await;
     let contents = blobs([("a", bytes(1, 5000)), ("b", bytes(2, 50)), ("c", bytes(3, 70_000))]);
     for polls in 0..POLLS {
         // A namespace each, so that what goes on behind one future shows in no other case.
         let key = key_in(&namespace(&format!("evict {polls}")), 1);
         store.put_new(&key, &contents).await;
-        let evicted = poll_and_drop(polls, store.evict(&key)).await;
+        let evicted = pace.poll_and_drop(polls, store.evict(&key)).await;
         let done = evicted.is_some();
         evicted.unwrap_or(Ok(())).expect("an eviction");
         let left = store.settles(&key, &[None, (!done).then_some(&contents)]).await;
@@ -143,15 +131,21 @@ pub async fn dropped_evict_leaves_all_or_nothing(factory: &dyn Factory) {
 /// A clean that is dropped at any point leaves whole entries and all that it has to keep.
 pub async fn dropped_clean_leaves_whole_entries(factory: &dyn Factory) {
     let store = Subject::open(factory).await;
+    let pace = Pace::of(&store).await;
     let contents = blobs([("a", bytes(1, 5000)), ("b", bytes(2, 50))]);
-    let policy = CleanPolicy::default().with_max_age(Duration::from_secs(3600));
-    for polls in 0..POLLS {
-        let scope = namespace(&format!("clean {polls}"));
-        for number in 0..6 {
-            let created = PutOptions::default().with_created(hours_ago(if number < 4 { 5 } else { 0 }));
-            store.put_as(&key_in(&scope, number), &contents, created).await;
+    let mut ages = Ages::of(&store);
+    let scope = |polls| namespace(&format!("clean {polls}"));
+    for (hours, numbers) in [(5, 0..4), (0, 4..6)] {
+        let made = ages.made(hours).await;
+        for polls in 0..POLLS {
+            for number in numbers.clone() {
+                store.put_as(&key_in(&scope(polls), number), &contents, made.clone()).await;
+            }
         }
-        let report = poll_and_drop(polls, store.clean(&scope, &policy)).await;
+    }
+    for polls in 0..POLLS {
+        let scope = scope(polls);
+        let report = pace.poll_and_drop(polls, store.clean(&scope, &ages.up_to(0))).await;
         let done = report.is_some_and(|report| report.expect("a clean").evicted_entries == 4);
         for number in 0..4 {
             let found = store.contents(&key_in(&scope, number)).await;
@@ -160,7 +154,7 @@ pub async fn dropped_clean_leaves_whole_entries(factory: &dyn Factory) {
                 "a part of an entry is left"
             );
         }
-        let rest = at_once("a clean", store.clean(&scope, &policy)).await.expect("a clean");
+        let rest = at_once("a clean", store.clean(&scope, &ages.up_to(0))).await.expect("a clean");
         assert_eq!(rest.kept_entries, 2, "{rest:?}");
         for number in 0..6 {
             match number {
@@ -175,11 +169,12 @@ pub async fn dropped_clean_leaves_whole_entries(factory: &dyn Factory) {
 /// A flush that is dropped at any point forgets nothing: the next one covers the same entries.
 pub async fn dropped_flush_forgets_nothing(factory: &dyn Factory) {
     let mut store = Subject::open(factory).await;
+    let pace = Pace::of(&store).await;
     let durable = store.info().powers.durable;
     let contents = |number| blobs([("a", bytes(number, 5000)), ("b", bytes(number + 100, 50))]);
     for polls in 0..POLLS {
         store.put_new(&key(polls), &contents(polls)).await;
-        let flushed = poll_and_drop(polls, store.flush()).await;
+        let flushed = pace.poll_and_drop(polls, store.flush()).await;
         let done = flushed.is_some();
         flushed.map(|report| report.expect("a flush"));
         let report = at_once("a flush", store.flush()).await.expect("a flush");
@@ -208,7 +203,8 @@ pub async fn dropped_close_has_closed(factory: &dyn Factory) {
     for polls in 1..4 {
         let store = Subject::open(factory).await;
         store.put_new(&key(polls), &data("value")).await;
-        if let Some(report) = poll_and_drop(polls, store.close(None)).await {
+        let pace = Pace::of(&store).await;
+        if let Some(report) = pace.poll_and_drop(polls, store.close(None)).await {
             report.expect("a close");
         }
         let read = at_once("a read", store.get(&key(polls), &BlobName::DATA, GetOptions::default())).await;
@@ -223,6 +219,7 @@ pub async fn dropped_close_has_closed(factory: &dyn Factory) {
 /// A fill that is dropped at any point leaves the old entry or the filled one.
 pub async fn dropped_fill_leaves_old_or_new(factory: &dyn Factory) {
     let store = Subject::open(factory).await;
+    let pace = Pace::of(&store).await;
     let old = blobs([("a", bytes(1, 5000)), ("b", bytes(2, 50))]);
     let new = blobs([("b", bytes(3, 500)), ("c", bytes(4, 70_000)), ("d", bytes(5, 70))]);
     let mut filled = new.clone();
@@ -242,7 +239,7 @@ pub async fn dropped_fill_leaves_old_or_new(factory: &dyn Factory) {
                     put.with_stream(name(text), None, stream_of(bytes))
                 });
             }
-            let outcome = poll_and_drop(polls, store.put(&key, put, fill())).await;
+            let outcome = pace.poll_and_drop(polls, store.put(&key, put, fill())).await;
             let done = outcome.map(|outcome| assert!(outcome.expect("a put").is_stored())).is_some();
             store.settles(&key, &[if done { Some(after) } else { before }, Some(after)]).await;
         }
@@ -253,7 +250,10 @@ pub async fn dropped_fill_leaves_old_or_new(factory: &dyn Factory) {
             None,
             endless_stream(&bytes(6, 200_000)),
         );
-        assert!(poll_and_drop(polls, store.put(&key, endless, fill())).await.is_none(), "it has not ended");
+        assert!(
+            pace.poll_and_drop(polls, store.put(&key, endless, fill())).await.is_none(),
+            "it has not ended"
+        );
         store.settles(&key, &[Some(&old)]).await;
     }
 }
@@ -263,6 +263,7 @@ pub async fn dropped_puts_leak_no_budget(factory: &dyn Factory) {
     const BUDGET: usize = 64 << 10;
     let setup = Setup::default().with_max_bytes(BUDGET as u64);
     let Some(store) = Subject::open_bounded(factory, setup).await else { return };
+    let pace = Pace::of(&store).await;
     let (root, part) = (Namespace::root(), BUDGET / 3);
     let added = usize::try_from(store.added_bytes(&["data"]).await).expect("a small number");
     for polls in 0..POLLS {
@@ -277,22 +278,18 @@ pub async fn dropped_puts_leak_no_budget(factory: &dyn Factory) {
             ];
             for put in entries {
                 let outcome =
-                    poll_and_drop(polls, store.put(&key(number), put, PutOptions::mode(mode))).await;
+                    pace.poll_and_drop(polls, store.put(&key(number), put, PutOptions::mode(mode))).await;
                 outcome.map(|outcome| outcome.expect("a put"));
             }
         }
     }
     // What goes on behind dropped futures may hold its room until it has ended.
     let full = data(bytes(99, BUDGET - added));
-    let mut stored = false;
-    for _ in 0..200 {
-        stored = store.write(&key(99), &full, PutMode::Replace).await.expect("a put").is_stored();
-        if stored {
-            break;
-        }
+    let began = Instant::now();
+    while !store.write(&key(99), &full, PutMode::Replace).await.expect("a put").is_stored() {
+        assert!(began.elapsed() < run::options().limit / 12, "dropped puts keep their room");
         sleep(Duration::from_millis(5)).await;
     }
-    assert!(stored, "dropped puts keep their room");
     store.assert_holds(&key(99), &full).await;
     // Those that were not dropped may be as recent as this one.
     for number in 0..3 {
@@ -309,6 +306,7 @@ pub async fn dropped_operations_leave_no_lock(factory: &dyn Factory) {
     type Operation = for<'a> fn(&'a Subject, &'a Key) -> BoxFuture<'a, ()>;
 
     let store = Subject::open(factory).await;
+    let pace = Pace::of(&store).await;
     let operations: [(&str, Operation); 9] = [
         ("put", |store, key| Box::pin(async { _ = store.write(key, &old(), PutMode::Replace).await })),
         ("merge", |store, key| Box::pin(async { _ = store.write(key, &old(), PutMode::Merge).await })),
@@ -334,7 +332,7 @@ pub async fn dropped_operations_leave_no_lock(factory: &dyn Factory) {
         for polls in 1..6 {
             let key = key_in(&namespace(operation), polls);
             store.put_new(&key, &old()).await;
-            poll_and_drop(polls, begin(&store, &key)).await;
+            pace.poll_and_drop(polls, begin(&store, &key)).await;
             let after = |what: &str| format!("{what} after a dropped {operation}");
             let put = at_once(&after("a put"), store.write(&key, &data("new"), PutMode::Replace)).await;
             assert!(put.is_ok_and(|put| put.is_stored()), "{}", after("a put"));

@@ -1,12 +1,11 @@
 //! Namespaces, what they cover, and names that file systems and servers find odd.
 
-use std::time::Duration;
-
 use cache_core::{BlobName, CleanPolicy, Key, ListOptions, Namespace, PutMode, PutOptions};
 
 use crate::{
     Factory,
-    sample::{Contents, blobs, bytes, data, hours_ago, key, key_in, minutes_ago, namespace, pause},
+    ages::Ages,
+    sample::{Contents, blobs, bytes, data, key, key_in, namespace, pause},
     subject::Subject,
 };
 
@@ -56,28 +55,24 @@ pub async fn usage_counts_namespaces_below(factory: &dyn Factory) {
     }
 }
 
-/// Two entries each, one of which was made two hours ago and one now.
-async fn fill(store: &Subject, paths: &[&str]) {
-    for path in paths {
-        let old = PutOptions::default().with_created(hours_ago(2));
-        store.put_as(&key_in(&namespace(path), 1), &data(bytes(1, 1000)), old).await;
-        let young = PutOptions::default().with_created(minutes_ago(30));
-        store.put_as(&key_in(&namespace(path), 2), &data(bytes(2, 1000)), young).await;
+/// Two entries each: the first was made two hours ago, the second one hour ago.
+async fn fill(store: &Subject, ages: &mut Ages, paths: &[&str]) {
+    for number in [1, 2] {
+        let made = ages.made(3 - number).await;
+        for path in paths {
+            store.put_as(&key_in(&namespace(path), number), &data(bytes(number, 1000)), made.clone()).await;
+        }
     }
-}
-
-fn an_hour() -> CleanPolicy {
-    CleanPolicy::default().with_max_age(Duration::from_secs(3600))
 }
 
 /// A clean of a child leaves parent and siblings alone.
 pub async fn clean_stays_in_its_scope(factory: &dyn Factory) {
     let store = Subject::open(factory).await;
     let others = ["", "a", "a/c", "a/bc", "ab", "b"];
-    fill(&store, &others).await;
-    fill(&store, &["a/b"]).await;
+    let mut ages = Ages::of(&store);
+    fill(&store, &mut ages, &[&others[..], &["a/b"]].concat()).await;
     let scope = namespace("a/b");
-    let report = store.clean(&scope, &an_hour()).await.expect("a clean");
+    let report = store.clean(&scope, &ages.up_to(1)).await.expect("a clean");
     assert_eq!((report.evicted_entries, report.kept_entries), (1, 1), "by age");
     store.assert_absent(&key_in(&scope, 1)).await;
     store.assert_holds(&key_in(&scope, 2), &data(bytes(2, 1000))).await;
@@ -97,9 +92,9 @@ pub async fn clean_stays_in_its_scope(factory: &dyn Factory) {
 pub async fn clean_covers_namespaces_below(factory: &dyn Factory) {
     let store = Subject::open(factory).await;
     let (inside, outside) = (["a", "a/b", "a/b/c", "a/d"], ["", "ab", "b"]);
-    fill(&store, &inside).await;
-    fill(&store, &outside).await;
-    let report = store.clean(&namespace("a"), &an_hour()).await.expect("a clean");
+    let mut ages = Ages::of(&store);
+    fill(&store, &mut ages, &[&inside[..], &outside].concat()).await;
+    let report = store.clean(&namespace("a"), &ages.up_to(1)).await.expect("a clean");
     assert_eq!((report.evicted_entries, report.kept_entries), (4, 4), "by age");
     for path in inside {
         store.assert_absent(&key_in(&namespace(path), 1)).await;
@@ -107,7 +102,7 @@ pub async fn clean_covers_namespaces_below(factory: &dyn Factory) {
     }
     // The parent's own entry is the newest: those below go before it.
     pause().await;
-    let newest = PutOptions::mode(PutMode::Replace);
+    let newest = ages.made(0).await;
     store.put_as(&key_in(&namespace("a"), 2), &data(bytes(2, 1000)), newest).await;
     let before = store.usage_below(&namespace("a")).await;
     let policy = CleanPolicy::default().with_max_bytes(before.bytes / 4);

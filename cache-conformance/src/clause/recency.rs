@@ -8,6 +8,7 @@ use cache_core::{
 
 use crate::{
     Factory, Setup,
+    ages::Ages,
     sample::{Contents, blobs, bytes, data, hours_ago, key, name, now, pause, stream_of},
     subject::Subject,
 };
@@ -78,13 +79,14 @@ async fn reads_change_nothing(store: &Subject) {
 pub async fn clean_by_size_honours_every_kind_of_read(factory: &dyn Factory) {
     let store = Subject::open(factory).await;
     let count = READS.len() as u64;
+    let mut ages = Ages::of(&store);
     // The first half is older, and read.
     for number in 0..2 * count {
         if number == count {
             pause().await;
         }
         // Made hours apart, for stores that keep times to the second.
-        let made = PutOptions::default().with_created(hours_ago(if number < count { 2 } else { 1 }));
+        let made = ages.made(if number < count { 2 } else { 1 }).await;
         store.put_as(&key(number), &data(bytes(number, 100)), made).await;
     }
     pause().await;
@@ -103,8 +105,9 @@ pub async fn clean_by_size_honours_every_kind_of_read(factory: &dyn Factory) {
 /// `meta`, `list`, `usage`, `contains`, a clean that removes nothing and a flush make no entry recent.
 pub async fn questions_make_no_entry_recent(factory: &dyn Factory) {
     let store = Subject::open(factory).await;
+    let mut ages = Ages::of(&store);
     for number in 0..4 {
-        let made = PutOptions::default().with_created(hours_ago(5 - number));
+        let made = ages.made(2 - number / 2).await;
         store.put_as(&key(number), &data(bytes(number, 100)), made).await;
         pause().await;
     }
@@ -133,13 +136,15 @@ pub async fn questions_make_no_entry_recent(factory: &dyn Factory) {
 /// A put makes the entry the most recent one: as `Replace`, as `Merge`, as a `Fill` that adds something.
 pub async fn a_write_makes_an_entry_recent(factory: &dyn Factory) {
     let store = Subject::open(factory).await;
+    let mut ages = Ages::of(&store);
     for number in 0..8 {
-        let made = PutOptions::default().with_created(hours_ago(2));
+        let made = ages.made(2).await;
         store.put_as(&key(number), &data(bytes(number, 100)), made).await;
     }
     pause().await;
     let more = |number| blobs([("more", bytes(number, 50))]);
-    store.put_new(&key(0), &data(bytes(0, 150))).await;
+    let new = ages.made(0).await;
+    store.put_as(&key(0), &data(bytes(0, 150)), new).await;
     store.put_as(&key(1), &more(1), PutOptions::mode(PutMode::Merge)).await;
     store.put_as(&key(2), &more(2), PutOptions::mode(PutMode::Fill)).await;
     let streamed = PutEntry::default().with_stream(BlobName::DATA, None, stream_of(&bytes(3, 150)));
@@ -226,8 +231,9 @@ pub async fn access_count_counts_reads(factory: &dyn Factory) {
 /// A quiet read gives the same bytes, makes no entry recent, and is neither a hit nor a miss.
 pub async fn quiet_reads_leave_no_trace(factory: &dyn Factory) {
     let store = Subject::open(factory).await;
+    let mut ages = Ages::of(&store);
     for number in 0..4 {
-        let made = PutOptions::default().with_created(hours_ago(5 - number));
+        let made = ages.made(2 - number / 2).await;
         store.put_as(&key(number), &data(bytes(number, 9000)), made).await;
         pause().await;
     }

@@ -155,12 +155,20 @@ fn observe_meta(model: &mut Model, key: &Key, meta: Option<&EntryMeta>) -> Resul
 /// Whether names, sizes and times are those of the entry, as far as they are told and known; that of the
 /// oldest blob only if asked for.
 fn describes(meta: &EntryMeta, entry: &Entry, since: bool) -> bool {
+    tells_blobs(meta, entry, since) && tells_newest(meta, entry)
+}
+
+fn tells_newest(meta: &EntryMeta, entry: &Entry) -> bool {
+    modified(entry).is_none_or(|newest| meta.modified == Some(newest))
+}
+
+/// The same without the time of the newest blob.
+fn tells_blobs(meta: &EntryMeta, entry: &Entry, since: bool) -> bool {
     let names = meta.blobs.iter().map(|blob| (blob.name.as_str(), blob.bytes));
     let oldest = entry.values().filter_map(|blob| blob.created).min();
     names.eq(entry.iter().map(|(name, blob)| (name.as_str(), blob.bytes.len() as u64)))
         && meta.bytes == Some(size(entry))
         && oldest.is_none_or(|oldest| !since || meta.created == Some(oldest))
-        && modified(entry).is_none_or(|newest| meta.modified == Some(newest))
 }
 
 fn judge_listing(model: &mut Model, options: &ListOptions, listed: &[EntryMeta]) -> Result<(), String> {
@@ -186,10 +194,12 @@ fn judge_listing(model: &mut Model, options: &ListOptions, listed: &[EntryMeta])
             print(&mut admitted.iter().map(|(key, _)| key))
         ));
     }
-    let copies = model.budget().is_some();
+    let (copies, dated) = (model.budget().is_some(), model.is_dated());
     for entry in listed.iter().filter(|entry| entry.bytes.is_some()) {
         model.observe(&entry.key, &format!("The listing has {entry:?}."), |state| {
-            state.is_some_and(|state| describes(entry, state, !copies))
+            state.is_some_and(|state| {
+                tells_blobs(entry, state, !copies) && (!dated || tells_newest(entry, state))
+            })
         })?;
     }
     Ok(())

@@ -24,12 +24,17 @@ pub(crate) async fn replay(
 ) -> Result<(), String> {
     let store =
         factory.open(setup).await.map_err(|error| format!("The store does not open: {}", error.to_line()))?;
-    let max_bytes = store.info().max_bytes;
+    let (max_bytes, dated) = (store.info().max_bytes, store.info().powers.dated);
     let budget = setup
         .max_bytes
         .map(|max| Budget { stores: max.saturating_sub(added), holds: max_bytes.unwrap_or(max) });
-    let mut replay =
-        Replay { factory, setup, store: Some(store), place: Place::new(number), model: Model::new(budget) };
+    let mut replay = Replay {
+        factory,
+        setup,
+        store: Some(store),
+        place: Place::new(number),
+        model: Model::new(budget, dated),
+    };
     for (number, step) in (1..).zip(steps) {
         let done = timeout(patience, replay.step(number, step)).await;
         let done = done.unwrap_or_else(|_| Err(format!("No answer within {patience:?}.")));
@@ -118,6 +123,8 @@ impl Replay<'_> {
 
     async fn clean(&mut self, scope: &Namespace, hours: Option<u64>, bytes: Option<u64>) -> Found {
         let before = self.held(scope).await?;
+        // Else all of it was written just now, whatever it was told.
+        let dated = self.model.is_dated();
         let policy = clean_policy(hours, bytes);
         let report = self.store()?.clean(scope, &policy).await.map_err(failed)?;
         let after = self.held(scope).await?;
@@ -136,7 +143,10 @@ impl Replay<'_> {
         for (key, counted) in &before.0 {
             let states = self.model.states(key);
             let outdated = |state: &super::Entry| {
-                hours.zip(modified(state)).is_some_and(|(hours, made)| self.place.is_outdated(made, hours))
+                dated
+                    && hours
+                        .zip(modified(state))
+                        .is_some_and(|(hours, made)| self.place.is_outdated(made, hours))
             };
             let is_outdated = !states.contains(&None) && states.iter().flatten().all(outdated);
             match (is_outdated, after.0.contains_key(key)) {

@@ -1,9 +1,16 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
 
 use async_trait::async_trait;
 use cache_core::{
-    CleanPolicy, CleanReport, Clock, GetOptions, Key, KeyManagement, ListOptions, Namespace, PutEntry,
-    PutOptions, PutOutcome, Result, Store, SystemClock, Usage, VerifyOptions, VerifyReport,
+    CleanPolicy, CleanReport, Clock, EntryMeta, GetOptions, Key, KeyManagement, ListOptions, Namespace,
+    PutEntry, PutOptions, PutOutcome, Result, Store, SystemClock, Usage, VerifyOptions, VerifyReport,
 };
 use futures::TryStreamExt;
 
@@ -72,7 +79,46 @@ pub(super) static MUTANTS: &[Mutant] = &[
         fresh: Reference::default,
         open: |reference, setup| twisted(ForgetsWhatItKept(reference.store(setup)?)),
     },
+    Mutant {
+        id: "dated_undeclared",
+        fault: "It does not declare to be dated, and cleans by the times that puts were given.",
+        killed_by: &["clean_by_age_goes_by_the_newest_blob"],
+        fresh: undated,
+        open: |reference, setup| twisted(DatedUndeclared(reference.store(setup)?)),
+    },
+    Mutant {
+        id: "cleans_by_the_first_write",
+        fault: "What is written again is as old as what was there before.",
+        killed_by: &["clean_by_age_goes_by_the_newest_blob", "a_write_makes_an_entry_recent"],
+        fresh: undated,
+        open: |reference, setup| {
+            twisted(CleansByTheFirstWrite(reference.store(setup)?, FirstWrites::default()))
+        },
+    },
+    Mutant {
+        id: "keeps_what_is_of_this_hour",
+        fault: "A clean takes nothing that was written within an hour, whatever age it was given.",
+        killed_by: &["clean_by_age_goes_by_the_newest_blob", "clean_report_is_true"],
+        fresh: undated,
+        open: |reference, setup| {
+            twisted(CleansInSteps(reference.store(setup)?, |age| age.div_ceil(3600) * 3600))
+        },
+    },
+    Mutant {
+        id: "cleans_by_whole_minutes",
+        fault: "A clean takes the seconds off the age that it was given, and what is new with it.",
+        killed_by: &["clean_by_age_goes_by_the_newest_blob", "clean_report_is_true"],
+        fresh: undated,
+        open: |reference, setup| twisted(CleansInSteps(reference.store(setup)?, |age| age / 60 * 60)),
+    },
 ];
+
+/// Without recency, and cleaning goes by when entries were written.
+fn undated() -> Reference {
+    let mut powers = Reference::default().powers();
+    (powers.dated, powers.recency) = (false, false);
+    Reference::with_powers(powers)
+}
 
 #[derive(Debug)]
 struct CleansByAgeOnly(ReferenceStore);
@@ -143,16 +189,10 @@ twist! { ForgetsWhatItKept {
 twist! { CleansByTheOldestBlob {
     async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
         let mut entries: Vec<_> = self.0.list(ListOptions::below(scope)).try_collect().await?;
-        let mut report = CleanReport::default();
         for entry in &mut entries {
             entry.modified = entry.created;
-            report.keep(entry.counted_bytes());
         }
-        for victim in policy.victims(entries, SystemClock.now()) {
-            self.0.evict(&victim.key).await?;
-            report.evict(victim.counted_bytes());
-        }
-        Ok(report)
+        clean_of(&self.0, entries, policy).await
     }
 } }
 
@@ -170,3 +210,69 @@ twist! { UsageIsStaleAfterOverwrites(AtomicU64) {
         Ok(usage)
     }
 } }
+
+/// Cleans by the times that these entries tell.
+async fn clean_of(
+    store: &ReferenceStore,
+    entries: Vec<EntryMeta>,
+    policy: &CleanPolicy,
+) -> Result<CleanReport> {
+    let mut report = CleanReport::default();
+    entries.iter().for_each(|entry| report.keep(entry.counted_bytes()));
+    for victim in policy.victims(entries, SystemClock.now()) {
+        store.evict(&victim.key).await?;
+        report.evict(victim.counted_bytes());
+    }
+    Ok(report)
+}
+
+twist! { DatedUndeclared {
+    async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
+        let mut entries: Vec<_> = self.0.list(ListOptions::below(scope)).try_collect().await?;
+        for entry in &mut entries {
+            entry.modified = entry.blobs.iter().filter_map(|blob| blob.created).max();
+        }
+        clean_of(&self.0, entries, policy).await
+    }
+} }
+
+type FirstWrites = Mutex<HashMap<Key, SystemTime>>;
+
+twist! { CleansByTheFirstWrite(FirstWrites) {
+    async fn evict(&self, key: &Key) -> Result<()> {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.0.evict(key).await
+    }
+
+    async fn put(&self, key: &Key, entry: PutEntry, options: PutOptions) -> Result<PutOutcome> {
+        let outcome = self.0.put(key, entry, options).await;
+        let mut first = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        first.entry(key.clone()).or_insert_with(|| SystemClock.now());
+        outcome
+    }
+
+    async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
+        let mut entries: Vec<_> = self.0.list(ListOptions::below(scope)).try_collect().await?;
+        for entry in &mut entries {
+            let first = self.1.lock().unwrap_or_else(PoisonError::into_inner).get(&entry.key).copied();
+            entry.modified = first.or(entry.modified);
+        }
+        clean_of(&self.0, entries, policy).await
+    }
+} }
+
+#[derive(Debug)]
+struct CleansInSteps(ReferenceStore, fn(u64) -> u64);
+
+#[async_trait]
+impl Twist for CleansInSteps {
+    fn inner(&self) -> &ReferenceStore {
+        &self.0
+    }
+
+    async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
+        let mut policy = *policy;
+        policy.max_age = policy.max_age.map(|age| Duration::from_secs((self.1)(age.as_secs())));
+        self.0.clean(scope, &policy).await
+    }
+}

@@ -1,5 +1,5 @@
-//! A bucket of a server: listings know stored bytes only, which is what budgets count; each call takes its
-//! time; merges read and write; streams end with their version.
+//! A bucket of a server: listings know stored bytes only, which is what budgets count, and perhaps the second
+//! of the last write; each call takes its time; merges read and write; streams end with their version.
 
 use std::{
     collections::HashMap,
@@ -89,9 +89,12 @@ impl Bucket {
         Blob::from_stream(len, total, pieces.boxed())
     }
 
-    /// Everything below, with what a `HEAD` of each tells.
+    /// Everything below: where it is dated, with what a `HEAD` of each tells.
     async fn all(&self, scope: &Namespace) -> Result<Vec<EntryMeta>> {
         let listed: Vec<_> = self.list(ListOptions::below(scope)).try_collect().await?;
+        if !self.info().powers.dated {
+            return Ok(listed);
+        }
         let mut all = Vec::new();
         for mut entry in listed {
             if let Some(meta) = self.behind.meta(&entry.key).await? {
@@ -138,14 +141,16 @@ impl Twist for Bucket {
 
     fn list(&self, options: ListOptions) -> BoxStream<'static, Result<EntryMeta>> {
         let (store, latency) = (self.counted.clone(), self.latency);
+        let dated = self.info().powers.dated;
         stream::once(async move {
             tokio::time::sleep(latency).await;
             store.list(options)
         })
         .flatten()
-        .map_ok(|meta| {
+        .map_ok(move |meta| {
             let mut listed = EntryMeta::new(meta.key.clone(), stored(&meta));
             listed.places = meta.places;
+            listed.modified = meta.modified.map(to_the_second).filter(|_| !dated);
             listed
         })
         .boxed()
@@ -296,8 +301,9 @@ impl Twist for Bucket {
     }
 }
 
-fn bucket(latency: Duration) -> Odd<(Duration, Versions)> {
+fn bucket(latency: Duration, dated: bool) -> Odd<(Duration, Versions)> {
     let mut powers = Powers::default();
+    powers.dated = dated;
     (powers.durable, powers.shared, powers.bounded, powers.streaming) = (true, true, true, true);
     Odd {
         reference: Reference::with_powers(powers),
@@ -323,11 +329,19 @@ fn bucket(latency: Duration) -> Odd<(Duration, Versions)> {
 mod near {
     use super::*;
 
-    crate::suite! { bucket(Duration::ZERO) }
+    crate::suite! { bucket(Duration::ZERO, true) }
+}
+
+/// It tells the second in which an entry was written, and of no time that a put was given.
+mod undated {
+    use super::*;
+
+    crate::suite! { bucket(Duration::from_millis(2), false) }
 }
 
 #[test]
-#[ignore = "takes a minute, most of it asleep"]
+#[ignore = "takes two minutes, most of it asleep"]
 fn a_bucket_far_away_keeps_all_clauses() {
-    assert_keeps_all(|| bucket(Duration::from_millis(25)));
+    assert_keeps_all(|| bucket(Duration::from_millis(25), true));
+    assert_keeps_all(|| bucket(Duration::from_millis(25), false));
 }

@@ -76,7 +76,7 @@ mod database {
 
     fn database() -> Odd<()> {
         let mut powers = Powers::default();
-        (powers.durable, powers.bounded, powers.recency) = (true, true, true);
+        (powers.durable, powers.bounded, powers.recency, powers.dated) = (true, true, true, true);
         Odd {
             reference: Reference::with_powers(powers),
             given: (),

@@ -42,6 +42,8 @@ pub(super) struct Held {
     pub(super) blobs: BTreeMap<BlobName, Sealed>,
     /// Of each write another one.
     pub(super) version: u64,
+    /// When this version came here, whatever time it was given.
+    pub(super) written: SystemTime,
     pub(super) use_number: u64,
     pub(super) accessed: SystemTime,
     pub(super) accesses: u64,

@@ -131,8 +131,8 @@ impl ReferenceStore {
         state.uses += 1;
         let there: BTreeMap<_, _> = state.entries.get(key).map(|held| held.blobs.clone()).unwrap_or_default();
         let blobs = options.mode.apply(there, blobs);
-        let (version, accessed) = (state.uses, SystemClock.now());
-        Held { blobs, version, use_number: version, accessed, accesses: 0 }
+        let (version, now) = (state.uses, SystemClock.now());
+        Held { blobs, version, written: now, use_number: version, accessed: now, accesses: 0 }
     }
 
     /// The least recent entry but those that stay.

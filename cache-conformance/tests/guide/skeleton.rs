@@ -39,7 +39,7 @@ impl Shelf {
     #[must_use]
     pub fn new(max_blob_bytes: Option<u64>) -> Self {
         let mut powers = Powers::default();
-        powers.shared_bytes = true;
+        (powers.shared_bytes, powers.dated) = (true, true);
         let info = StoreInfo::new("shelf", "", powers).with_max_blob_bytes(max_blob_bytes);
         Self { info, counters: Arc::default(), closed: Arc::default(), entries: Arc::default() }
     }

@@ -27,7 +27,7 @@ mod conformance {
 
         fn durable() -> Reference {
             let mut powers = Powers::default();
-            powers.durable = true;
+            (powers.durable, powers.dated) = (true, true);
             Reference::with_powers(powers)
         }
 

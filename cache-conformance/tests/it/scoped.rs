@@ -120,7 +120,7 @@ mod durable_only {
 
     fn durable() -> Reference {
         let mut powers = Powers::default();
-        powers.durable = true;
+        (powers.durable, powers.dated) = (true, true);
         Reference::with_powers(powers)
     }
 

@@ -2,8 +2,9 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
     },
     time::Duration,
 };
@@ -67,6 +68,8 @@ pub(crate) struct Probe {
     /// Between the look and the answer.
     pub(crate) within_get: Latch,
     pub(crate) before_put: Latch,
+    /// Where the next put that is let through holds up its thread: tells so, and waits.
+    pub(crate) within_put: Mutex<Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>>,
     pub(crate) fail_gets: AtomicBool,
     pub(crate) fail_puts: AtomicBool,
     pub(crate) panic_gets: AtomicBool,
@@ -177,6 +180,11 @@ impl Store for Arc<Probe> {
         let put = async move {
             self.puts.fetch_add(1, Ordering::SeqCst);
             self.before_put.pass().await;
+            let within = self.within_put.lock().unwrap().take();
+            if let Some((reached, go_on)) = within {
+                reached.send(()).unwrap();
+                go_on.recv().unwrap();
+            }
             self.check(&self.fail_puts, "put")?;
             self.jitter().await;
             let put = self.toy.put(key, entry, options).await;

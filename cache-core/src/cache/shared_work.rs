@@ -19,7 +19,7 @@ use tracing::Instrument;
 use crate::{
     Error, ErrorKind, Result,
     chain::Chain,
-    flight::{Computed, Flight, Ticket},
+    flight::{Ahead, Flight, Ticket},
 };
 
 /// Gives shared work a task of its own if several wait for it (or now, if it has to be `apart`), for a caller
@@ -38,8 +38,13 @@ pub(crate) fn settle<T: Clone + Send + 'static>(
     ticket
 }
 
-/// Waits until computations that are storing their values have ended, however they end.
-pub(crate) async fn settle_all(tasks: &TaskTracker, flights: Vec<Arc<Flight<Computed>>>) {
+/// Waits until what is ahead of a write has ended, however it ends.
+pub(crate) async fn settle_ahead(tasks: &TaskTracker, ahead: Ahead) {
+    settle_all(tasks, ahead.storing).await;
+    settle_all(tasks, ahead.abandoned).await;
+}
+
+async fn settle_all<T: Clone + Send + 'static>(tasks: &TaskTracker, flights: Vec<Arc<Flight<T>>>) {
     for flight in flights {
         if let Some(ticket) = flight.join() {
             _ = settle(tasks, ticket, false).await;

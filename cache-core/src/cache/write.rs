@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use crate::{
     BlobName, Cache, Digest, ErrorKind, Intent, Key, KeyRef, Operation, PutBlob, PutEntry, PutOptions,
     PutOutcome, Result,
-    cache::shared_work::{contained, in_this_chain, settle, settle_all},
-    flight::{Boarded, Computed, Entered, Flight, Put, PutContent, PutEntered, WriteGuard},
+    cache::shared_work::{contained, in_this_chain, settle, settle_ahead},
+    flight::{Ahead, Boarded, Entered, Put, PutContent, PutEntered, WriteGuard},
     hook::within,
 };
 
@@ -64,8 +64,8 @@ impl Cache {
     }
 
     async fn put_alone(&self, key: &Key, entry: PutEntry, options: PutOptions) -> Result<PutOutcome> {
-        let (_writing, storing) = self.flights().write(key);
-        settle_all(self.tasks(), storing).await;
+        let (_writing, ahead) = self.flights().write(key);
+        settle_ahead(self.tasks(), ahead).await;
         self.store().put(key, entry, options).await
     }
 
@@ -81,8 +81,8 @@ impl Cache {
     fn board_put(&self, key: &Key, content: &Arc<PutContent>) -> Boarded<Put> {
         let mut seen = Vec::new();
         loop {
-            let entered = self.flights().put(key, content, &seen, |entered, writing, storing| {
-                let work = LedPut { entered, writing, storing };
+            let entered = self.flights().put(key, content, &seen, |entered, writing, ahead| {
+                let work = LedPut { entered, writing, ahead };
                 in_this_chain(self.clone().lead_put(work, key.clone(), Arc::clone(content)))
             });
             match entered {
@@ -101,8 +101,8 @@ impl Cache {
     }
 
     async fn lead_put(self, work: LedPut, key: Key, content: Arc<PutContent>) -> Put {
-        let LedPut { entered: _entered, writing: _writing, storing } = work;
-        settle_all(self.tasks(), storing).await;
+        let LedPut { entered: _entered, writing: _writing, ahead } = work;
+        settle_ahead(self.tasks(), ahead).await;
         let blobs = content.blobs.iter().cloned();
         let entry = blobs.fold(PutEntry::default(), |entry, (name, bytes)| entry.with(name, bytes));
         let put = async { self.store().put(&key, entry, content.options.clone()).await };
@@ -132,8 +132,8 @@ impl Cache {
     }
 
     pub(crate) async fn evict_key(&self, key: &Key) -> Result<()> {
-        let (_writing, storing) = self.flights().write(key);
-        settle_all(self.tasks(), storing).await;
+        let (_writing, ahead) = self.flights().write(key);
+        settle_ahead(self.tasks(), ahead).await;
         self.store().evict(key).await?;
         self.counters().removal();
         Ok(())
@@ -144,7 +144,7 @@ impl Cache {
 struct LedPut {
     entered: Entered,
     writing: WriteGuard,
-    storing: Vec<Arc<Flight<Computed>>>,
+    ahead: Ahead,
 }
 
 /// The blobs of an entry, if none of them streams.

@@ -69,6 +69,12 @@ impl<T: Clone> Flight<T> {
         self.lock().callers
     }
 
+    /// Whether it is being polled although all callers left: what it does in that it still does.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        let state = self.lock();
+        state.callers == 0 && matches!(state.work, Work::Polled)
+    }
+
     /// One more caller; `None` if all callers left before. Work that is about to be given up goes on.
     pub(crate) fn join(self: &Arc<Self>) -> Option<Ticket<T>> {
         let mut state = self.lock();

@@ -31,14 +31,14 @@ mod slot;
 mod table;
 
 use machine::{Flight, Ticket};
-use table::{Entered, Flights};
+use table::{Entered, Flights, PutEntered};
 
 use super::{
     key_hash,
-    outcome::{self, Computed, ComputedBytes, Found, FoundBlob},
+    outcome::{self, Computed, ComputedBytes, Found, FoundBlob, PutContent},
     state, waits, wakers,
 };
-use crate::{BlobName, Digest, Key};
+use crate::{BlobName, Digest, Key, PutOptions, PutOutcome};
 
 /// Tries all interleavings of `scenario` with at most this many preemptions, and says how many there were.
 #[track_caller]
@@ -276,8 +276,8 @@ fn a_put_that_races_a_computation_lands_last() {
             table.compute(&key, &BlobName::DATA, 0, |entered| (None, compute(entered, stored).boxed()));
         let (writers_table, writers_value, writers_key) = (Arc::clone(&table), value.clone(), key.clone());
         let writer = thread::spawn(move || {
-            let (_writing, storing) = writers_table.write(&writers_key);
-            for flight in storing {
+            let (_writing, ahead) = writers_table.write(&writers_key);
+            for flight in ahead.storing {
                 flight.join().map(settle);
             }
             writers_value.set("put");
@@ -285,6 +285,38 @@ fn a_put_that_races_a_computation_lands_last() {
         assert_eq!(settle(boarded.ticket).unwrap().bytes, "computed");
         writer.join().unwrap();
         assert_eq!(value.get(), "put");
+        assert!(table.is_empty());
+    });
+}
+
+#[test]
+fn a_write_that_begins_when_the_callers_of_a_put_have_left_lands_last() {
+    explore("write against abandoned put", 3, || {
+        let (table, value) = (Arc::<Flights>::default(), Value::default());
+        let key = Key::from(Digest::of("k"));
+        let content = Arc::new(PutContent { options: PutOptions::default(), blobs: Vec::new() });
+        let stored = value.clone();
+        let entered = table.put(&key, &content, &[], |entered, writing, _ahead| {
+            let work = async move {
+                let _held = (entered, writing);
+                stored.set("old");
+                Ok(PutOutcome::stored())
+            };
+            work.boxed()
+        });
+        let PutEntered::Boarded(boarded) = entered else { panic!("it is the first") };
+        let mut ticket = boarded.ticket;
+        let drive = ticket.drive(true).unwrap();
+        let driving = thread::spawn(move || block_on(drive));
+        drop(ticket);
+        let (writing, ahead) = table.write(&key);
+        for flight in ahead.abandoned {
+            flight.join().map(settle);
+        }
+        value.set("new");
+        drop(writing);
+        driving.join().unwrap();
+        assert_eq!(value.get(), "new");
         assert!(table.is_empty());
     });
 }

@@ -19,6 +19,24 @@ pub(crate) struct Slot {
     pub(crate) reads: Vec<Listed<(BlobName, bool), Found>>,
     pub(crate) computes: Vec<Listed<Compute, Computed>>,
     pub(crate) puts: Vec<Listed<Arc<PutContent>, Put>>,
+    /// All shared puts whose work has not ended, also those that nobody can join any more.
+    pub(crate) putting: Vec<Putting>,
+}
+
+/// A put whose work has not ended.
+pub(crate) struct Putting {
+    pub(crate) flight: Arc<Flight<Put>>,
+    /// Whether a write found that its callers had left. Nobody joins it then but writes that wait for it, and
+    /// their leaving does not make it the affair of a caller again.
+    pub(crate) is_left: bool,
+}
+
+/// What a write has to wait for, so that it lands last.
+pub(crate) struct Ahead {
+    /// Computations that are storing their values.
+    pub(crate) storing: Vec<Arc<Flight<Computed>>>,
+    /// Puts that are within the store although their callers have left.
+    pub(crate) abandoned: Vec<Arc<Flight<Put>>>,
 }
 
 /// What went off the table: to be dropped when its lock is released.
@@ -28,6 +46,7 @@ pub(crate) struct Off {
     reads: Vec<Listed<(BlobName, bool), Found>>,
     computes: Vec<Listed<Compute, Computed>>,
     puts: Vec<Listed<Arc<PutContent>, Put>>,
+    putting: Vec<Putting>,
 }
 
 /// A flight and what it is of.
@@ -55,13 +74,18 @@ pub(crate) type Begun<N, T> = (N, Option<Arc<Computation>>, BoxFuture<'static, T
 
 impl Slot {
     pub(crate) fn is_empty(&self) -> bool {
-        self.writers == 0 && self.reads.is_empty() && self.computes.is_empty() && self.puts.is_empty()
+        self.writers == 0
+            && self.reads.is_empty()
+            && self.computes.is_empty()
+            && self.puts.is_empty()
+            && self.putting.is_empty()
     }
 
     /// A write begins or ends: nothing that began before may answer a later call.
     pub(crate) fn overtake(&mut self) -> Off {
         let computes = self.computes.extract_if(.., |compute| !compute.name.storing).collect();
-        Off { reads: mem::take(&mut self.reads), computes, puts: mem::take(&mut self.puts) }
+        let (reads, puts) = (mem::take(&mut self.reads), mem::take(&mut self.puts));
+        Off { reads, computes, puts, putting: Vec::new() }
     }
 
     pub(crate) fn remove(&mut self, id: u64) -> Off {
@@ -71,19 +95,27 @@ impl Slot {
                 reads: mem::take(&mut self.reads),
                 computes: mem::take(&mut self.computes),
                 puts: Vec::new(),
+                putting: Vec::new(),
             };
         }
         Off {
             reads: self.reads.extract_if(.., |listed| listed.flight.id() == id).collect(),
             computes: self.computes.extract_if(.., |listed| listed.flight.id() == id).collect(),
             puts: self.puts.extract_if(.., |listed| listed.flight.id() == id).collect(),
+            putting: self.putting.extract_if(.., |put| put.flight.id() == id).collect(),
         }
     }
 
-    pub(crate) fn begin_write(&mut self) -> (Off, Vec<Arc<Flight<Computed>>>) {
+    pub(crate) fn begin_write(&mut self) -> (Off, Ahead) {
         self.writers += 1;
         let off = self.overtake();
-        (off, self.computes.iter().map(|compute| Arc::clone(&compute.flight)).collect())
+        let storing = self.computes.iter().map(|compute| Arc::clone(&compute.flight)).collect();
+        for put in &mut self.putting {
+            put.is_left |= put.flight.is_abandoned();
+        }
+        let left = self.putting.iter().filter(|put| put.is_left);
+        let abandoned = left.map(|put| Arc::clone(&put.flight)).collect();
+        (off, Ahead { storing, abandoned })
     }
 }
 

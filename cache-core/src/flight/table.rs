@@ -3,7 +3,8 @@
 //! A call that begins after a write returned must not be answered by work that began before it. So a write
 //! takes the reads of its key off the table when it ends: those who wait for them still get their answer,
 //! and later callers begin anew. A computation that a write has overtaken stores nothing; one that is
-//! storing already is waited for, so that the write lands last. A put is joined by identical ones until
+//! storing already is waited for, so that the write lands last, and so is a put that is within the store although its
+//! callers have left: they may be the same who write now. A put is joined by identical ones until
 //! another write of its key begins or ends.
 
 use std::{collections::HashMap, fmt, sync::Arc};
@@ -12,9 +13,8 @@ use futures::future::BoxFuture;
 
 use super::{
     key_hash::KeyHash,
-    machine::Flight,
     outcome::{Computed, Found, Put, PutContent},
-    slot::{Boarded, Compute, Off, Slot, join, lead},
+    slot::{Ahead, Boarded, Compute, Off, Putting, Slot, join, lead},
     sync::{Mutex, MutexGuard, PoisonError},
     waits::Computation,
 };
@@ -128,7 +128,7 @@ impl Flights {
         key: &Key,
         content: &Arc<PutContent>,
         seen: &[u64],
-        work: impl FnOnce(Entered, WriteGuard, Vec<Arc<Flight<Computed>>>) -> BoxFuture<'static, Put>,
+        work: impl FnOnce(Entered, WriteGuard, Ahead) -> BoxFuture<'static, Put>,
     ) -> PutEntered {
         let mut shard = self.shard(key);
         let slot = shard.entry(key.clone()).or_default();
@@ -137,11 +137,12 @@ impl Flights {
         if let Some(put) = alike {
             return PutEntered::Compare { id: put.flight.id(), content: Arc::clone(&put.name) };
         }
-        let (off, storing) = slot.begin_write();
+        let (off, ahead) = slot.begin_write();
         let guard = WriteGuard { table: Arc::clone(self), key: key.clone() };
-        let boarded = lead(&mut slot.puts, |id| {
-            (Arc::clone(content), None, work(self.entered(key, id), guard, storing))
-        });
+        let boarded =
+            lead(&mut slot.puts, |id| (Arc::clone(content), None, work(self.entered(key, id), guard, ahead)));
+        let put = slot.puts.last().map(|put| Arc::clone(&put.flight));
+        slot.putting.extend(put.map(|flight| Putting { flight, is_left: false }));
         drop(shard);
         drop(off);
         PutEntered::Boarded(boarded)
@@ -155,11 +156,11 @@ impl Flights {
         Some(Boarded { led: false, ticket })
     }
 
-    /// A write that nobody shares begins. It has to wait for the computations that are storing.
-    pub(crate) fn write(self: &Arc<Self>, key: &Key) -> (WriteGuard, Vec<Arc<Flight<Computed>>>) {
-        let (off, storing) = self.shard(key).entry(key.clone()).or_default().begin_write();
+    /// A write that nobody shares begins. It has to wait for what is ahead of it.
+    pub(crate) fn write(self: &Arc<Self>, key: &Key) -> (WriteGuard, Ahead) {
+        let (off, ahead) = self.shard(key).entry(key.clone()).or_default().begin_write();
         drop(off);
-        (WriteGuard { table: Arc::clone(self), key: key.clone() }, storing)
+        (WriteGuard { table: Arc::clone(self), key: key.clone() }, ahead)
     }
 
     /// Entries of a scope went, by policy: nothing that began before may answer a later call.

@@ -57,9 +57,9 @@ fn a_write_waits_for_a_computation_that_is_storing_right_now_although_its_caller
     is_storing.recv().unwrap();
     drop((first.ticket, second));
 
-    let (writing, computations) = table.write(&key);
-    assert_eq!(computations.len(), 1);
-    let mut waits = computations[0].join().expect("it may land yet");
+    let (writing, ahead) = table.write(&key);
+    assert_eq!((ahead.storing.len(), ahead.abandoned.len()), (1, 0));
+    let mut waits = ahead.storing[0].join().expect("it may land yet");
     assert!(poll_with(&mut waits, noop_waker_ref()).is_pending());
     go_on.send(()).unwrap();
     _ = block_on(waits).unwrap();

@@ -8,14 +8,14 @@ use cache_http::HttpOptions;
 
 use crate::{ABC, client::Reply, faulty::Faulty, noise, server::Server};
 
-/// The one file under `directory` that is named as blobs named `data` are, but for what is kept aside.
+/// The one file under `directory` that is named as blobs named `data` are, but for what is kept aside or on its way out.
 fn blob_file(directory: &Path) -> PathBuf {
     let mut open = vec![directory.to_owned()];
     let mut found = Vec::new();
     while let Some(directory) = open.pop() {
         for entry in std::fs::read_dir(directory).unwrap().map(Result::unwrap) {
             match entry.file_type().unwrap().is_dir() {
-                true if entry.file_name() == ".quarantine" => {}
+                true if entry.file_name() == ".quarantine" || entry.file_name() == ".tmp" => {}
                 true => open.push(entry.path()),
                 false if entry.file_name() == "~data" => found.push(entry.path()),
                 false => {}

@@ -1,8 +1,8 @@
 use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use cache_conformance::{Crash, Damage, Factory, Failures, Files, Setup, fault::Flaky};
-use cache_core::{Result, Store};
+use cache_conformance::{Crash, Damage, Factory, Failures, Files, Reference, Setup, fault::Flaky};
+use cache_core::{Powers, Result, Store};
 use cache_disk::{DiskOptions, DiskStore};
 use cache_layered::LayeredStore;
 use cache_memory::{MemoryOptions, MemoryStore};
@@ -95,3 +95,31 @@ macro_rules! suite_over {
 
 suite_over! { memory_over_disk: MemoryOverDisk }
 suite_over! { nested: Nested }
+
+/// What lies below is as far as a server: no reads protect there, and what a clean goes by is when it was written.
+struct MemoryOverServer(Reference);
+
+impl MemoryOverServer {
+    fn new() -> Self {
+        let mut powers = Powers::default();
+        (powers.durable, powers.shared, powers.bounded, powers.streaming) = (true, true, true, true);
+        Self(Reference::with_powers(powers))
+    }
+}
+
+#[async_trait]
+impl Factory for MemoryOverServer {
+    async fn open(&self, setup: &Setup) -> Result<Arc<dyn Store>> {
+        let builder = LayeredStore::builder().tier("memory", Arc::new(memory(setup)?));
+        Ok(Arc::new(builder.tier("server", Arc::new(self.0.store(setup)?)).build()?))
+    }
+
+    fn crash(&self) -> Option<&dyn Crash> {
+        self.0.crash()
+    }
+}
+
+mod memory_over_server {
+    use super::*;
+    cache_conformance::suite! { MemoryOverServer::new(), handles: [crash] }
+}

@@ -64,7 +64,7 @@ pub(crate) use tests;
 pub(crate) fn durable() -> Reference {
     let mut powers = Powers::default();
     (powers.durable, powers.bounded, powers.recency) = (true, true, true);
-    (powers.shared_bytes, powers.streaming) = (true, true);
+    (powers.dated, powers.shared_bytes, powers.streaming) = (true, true, true);
     Reference::with_powers(powers)
 }
 

@@ -1,10 +1,13 @@
 #![expect(clippy::disallowed_methods, reason = "the tests await the callers that they spawn")]
 
+use std::{sync::mpsc, time::Duration};
+
 use futures::{
     FutureExt, StreamExt,
     future::{join, join_all},
     stream,
 };
+use tokio::time::timeout;
 
 use super::*;
 use crate::{
@@ -129,6 +132,98 @@ async fn a_put_after_another_one_is_never_answered_by_an_older_one() {
     assert_eq!(cache.get(key()).await.unwrap().unwrap(), "a");
 }
 
+/// The task of a shared put is within the store, on another thread, when its callers are gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_write_lands_after_a_put_that_its_callers_left_while_it_was_stored() {
+    for case in ["put", "evict"] {
+        let (cache, probe) = open();
+        probe.before_put.shut();
+        let (mut one, mut two) = (cache.put(key(), "old").boxed(), cache.put(key(), "old").boxed());
+        begin(&mut one);
+        begin(&mut two);
+        let (reached, is_reached) = mpsc::channel();
+        let (go_on, may_go_on) = mpsc::channel();
+        *probe.within_put.lock().unwrap() = Some((reached, may_go_on));
+        probe.before_put.open();
+        is_reached.recv().unwrap();
+        drop((one, two));
+
+        let writer = cache.clone();
+        let mut write = tokio::spawn(async move {
+            match case {
+                "put" => drop(writer.put(key(), "new").await.unwrap()),
+                _ => writer.evict(key()).await.unwrap(),
+            }
+        });
+        let returned = timeout(Duration::from_millis(100), &mut write).await;
+        go_on.send(()).unwrap();
+        if returned.is_err() {
+            write.await.unwrap();
+        }
+        let right = (case != "evict").then(|| Bytes::from("new"));
+        assert_eq!(cache.get(key()).await.unwrap(), right, "{case}");
+        cache.tasks().close();
+        cache.tasks().wait().await;
+        assert_eq!(cache.get(key()).await.unwrap(), right, "{case}: the older put landed after it");
+        assert!(cache.flights().is_empty());
+    }
+}
+
+/// As before, with a write in between that waits for the older put and is given up: what is left of it still
+/// waits when the last write begins.
+#[test]
+fn a_write_lands_after_a_put_that_another_write_had_waited_for() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(3).enable_all().build().unwrap();
+    let (cache, probe) = open();
+    let (reached, is_reached) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel();
+    {
+        let _entered = runtime.enter();
+        probe.before_put.shut();
+        let (mut one, mut two) = (cache.put(key(), "old").boxed(), cache.put(key(), "old").boxed());
+        begin(&mut one);
+        begin(&mut two);
+        *probe.within_put.lock().unwrap() = Some((reached, may_go_on));
+        probe.before_put.open();
+        is_reached.recv().unwrap();
+    }
+    // Nothing runs here but what this test lets run.
+    let paused = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    {
+        let entered = paused.enter();
+        let (mut one, mut two) = (cache.put(key(), "mid").boxed(), cache.put(key(), "mid").boxed());
+        begin(&mut one);
+        begin(&mut two);
+        drop(entered);
+        // Its task has the work, and is not there to drop it when the callers leave.
+        paused.block_on(async {
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+        });
+        drop(one);
+        drop(two);
+    }
+    let mut write = {
+        let _entered = runtime.enter();
+        let writer = cache.clone();
+        runtime.spawn(async move { writer.put(key(), "new").await.unwrap() })
+    };
+    runtime.block_on(async {
+        let returned = timeout(Duration::from_millis(100), &mut write).await;
+        go_on.send(()).unwrap();
+        if returned.is_err() {
+            write.await.unwrap();
+        }
+    });
+    // What is left of the one in between ends.
+    drop(paused);
+    cache.tasks().close();
+    runtime.block_on(cache.tasks().wait());
+    assert_eq!(runtime.block_on(cache.get(key())).unwrap().unwrap(), "new", "the older put landed after it");
+    assert!(cache.flights().is_empty());
+}
+
 #[tokio::test]
 async fn a_failed_write_is_the_error_of_all_who_share_it() {
     let (cache, probe) = open();
@@ -164,7 +259,7 @@ async fn a_store_that_panics_before_it_has_a_future_leaves_no_other_caller_waiti
     probe.panic_puts.store(true, Ordering::SeqCst);
     probe.before_put.open();
     for put in puts {
-        let answer = tokio::time::timeout(std::time::Duration::from_secs(60), put).await;
+        let answer = timeout(Duration::from_secs(60), put).await;
         let answer = answer.expect("it does not hang").expect("it does not panic");
         assert_eq!(answer.unwrap_err().kind(), ErrorKind::Internal);
     }

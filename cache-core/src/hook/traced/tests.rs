@@ -1,12 +1,12 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use futures::{FutureExt, future};
 use tracing::{
-    Subscriber,
+    Dispatch, Subscriber,
     field::{Field, Visit},
     instrument::WithSubscriber,
     span,
@@ -85,7 +85,18 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
     }
 }
 
+/// Whether a span is wanted, tracing notes where it is opened. It can note that wrongly while another thread opens the
+/// first one there, or sets the first subscriber. So both are done before any test is.
+static FIRST: LazyLock<[Dispatch; 2]> = LazyLock::new(|| {
+    let first = [(); 2].map(|()| Dispatch::new(tracing_subscriber::registry().with(LevelFilter::ERROR)));
+    for level in [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE] {
+        drop(Traced::at(level).guard(&Operation::read("get", &key())));
+    }
+    first
+});
+
 fn at(level: LevelFilter) -> (Spans, impl Subscriber + Send + Sync + 'static) {
+    LazyLock::force(&FIRST);
     let spans = Spans::default();
     (spans.clone(), tracing_subscriber::registry().with(spans.with_filter(level)))
 }

@@ -73,6 +73,7 @@ async fn info_keeps_limits_and_drops_the_powers_of_writers() {
         shared: true,
         bounded: true,
         recency: true,
+        dated: true,
         shared_bytes: true,
         cross_process_merge: true,
         streaming: true,
