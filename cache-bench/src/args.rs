@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
 
-    /// How many entries the large store of the set `disk` has; a million by default, and 2,000 at least.
+    /// How many entries the large store of the sets `disk` and `redb` has; a million by default, and 2,000 at least.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2000..))]
     pub(crate) entries: Option<u32>,
 

@@ -1,5 +1,6 @@
 //! What is asked in a process that counts what it allocates. Counting takes time, so nothing is timed there.
 
+mod database;
 mod hit;
 mod peak;
 mod program;

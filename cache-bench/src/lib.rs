@@ -8,7 +8,9 @@ mod heap;
 mod heap_program;
 mod memory;
 mod output;
+mod redb;
 mod run;
+mod s3;
 mod sets;
 mod subject;
 mod workload;
@@ -17,4 +19,5 @@ pub use {
     args::Args,
     heap::{HeapCounters, HeapQuestion, answer},
     run::run,
+    subject::buckets::served::serve,
 };

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use cache_core::Digest;
 
+pub(crate) mod buckets;
 pub(crate) mod cells;
+pub(crate) mod databases;
 pub(crate) mod digest_hash;
 pub(crate) mod exact_lru;
 pub(crate) mod files;

@@ -50,6 +50,9 @@ pub(crate) enum Command {
     /// entries stay as they are. Limits in the URLs are left aside. So that no entry of others is driven out,
     /// budgets are not tried, unless the store is in memory or --exclusive is given.
     ///
+    /// In a bucket it writes below the prefix of the URL, and makes tens of thousands of requests, which cost what they
+    /// cost. It removes there what it put, whether or not the URL says owned=true.
+    ///
     /// Exit code 0: all clauses passed, or those that can be tried here. 1: one failed, or none could be
     /// tried.
     Conformance(With<cmd::conformance::Args>),
@@ -68,6 +71,9 @@ pub(crate) struct With<A: Args> {
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Shared {
     /// A store, such as `disk:/var/cache/artifacts?max_size=50GB`. Repeat it for tiers, fastest first.
+    ///
+    /// There are `memory:`, `disk:/path`, `redb:/path/file`, `s3://bucket/prefix`, `gs://bucket/prefix` and
+    /// `az://container/prefix?account=NAME`. Credentials for buckets are those of the environment; a URL takes none.
     ///
     /// Without it the environment's CACHE_STORE counts, URLs separated by white space; without that
     /// 256 MB of memory over the user's cache directory.

@@ -1,5 +1,7 @@
 //! ccache compiles SQLite with `cache serve` as its remote storage: every compilation after the first
 //! round has to be a hit, with ccache's own cache wiped, and again with the server killed in between.
+//!
+//! `CACHE_PROGRAM` names another build of `cache` to try, such as that of a release.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::{
@@ -58,7 +60,7 @@ struct Server {
 impl Server {
     /// A server with memory over this directory, on a free port.
     fn start(store: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_cache"))
+        let mut child = Command::new(program())
             .args(["serve", "--listen", "127.0.0.1:0", "--flush-interval", FLUSH_INTERVAL])
             .args(["--store", "memory:?max_size=256MB"])
             .arg("--store")
@@ -121,6 +123,11 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test is told by its environment only")]
+fn program() -> PathBuf {
+    env::var_os("CACHE_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_cache").into()).into()
 }
 
 /// What one round of compilations came to.

@@ -6,6 +6,10 @@
 //! |-----------|-------------------------------|----------------------------------------------------|
 //! | `memory`  | `memory:?max_size=256MB`      | in this process, shared and never copied           |
 //! | `disk`    | `disk:/abs/path?max_size=5GB` | in a directory that several processes may share    |
+//! | `redb`    | `redb:/abs/path/file.redb`    | in one database file: millions of small ones       |
+//! | `s3`      | `s3://bucket/prefix`          | in a bucket of S3, or of a server that speaks it   |
+//! | `gcs`     | `gs://bucket/prefix`          | in a bucket of Google Cloud Storage                |
+//! | `azure`   | `az://container/prefix?account=…` | in a container of Azure Blob Storage           |
 //! | `layered` | several URLs                  | in tiers, fastest first                            |
 //!
 //! and what is built on top of them:
@@ -17,7 +21,7 @@
 //! | `metrics`                     | [`Metrics`] handed to the recorder of the `metrics` crate         |
 //! | `zstd`                        | the decorator `Compressed`                                        |
 //!
-//! The backends, `json` and `calls` are on by default; `full` turns on everything there is.
+//! `memory`, `disk`, `layered`, `json` and `calls` are on by default; `full` turns on everything there is.
 //!
 //! ```
 //! # #[cfg(feature = "memory")]
@@ -42,6 +46,7 @@ mod kind;
 mod limit;
 mod open;
 mod plan;
+mod secret;
 mod url;
 
 #[cfg(feature = "json")]
@@ -82,9 +87,25 @@ pub use cache_layered::{LayeredBuilder, LayeredStore};
 #[cfg(feature = "memory")]
 #[doc(no_inline)]
 pub use cache_memory::{MemoryOptions, MemoryStore, Policy};
+#[cfg(feature = "redb")]
+#[doc(no_inline)]
+pub use cache_redb::{RedbOptions, RedbStore};
+#[cfg(feature = "azure")]
+#[doc(no_inline)]
+pub use cache_s3::AzureOptions;
+#[cfg(feature = "gcs")]
+#[doc(no_inline)]
+pub use cache_s3::GcsOptions;
+#[cfg(feature = "s3")]
+#[doc(no_inline)]
+pub use cache_s3::S3Options;
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+#[doc(no_inline)]
+pub use cache_s3::{S3Store, StoreOptions};
 pub use config::{Config, TierConfig};
 pub use limit::Limit;
 pub use open::{open, open_config, open_store, open_tiers};
+pub use secret::Secret;
 
 /// The examples of the project's front page.
 #[cfg(all(doctest, feature = "memory", feature = "disk", feature = "layered", feature = "json"))]

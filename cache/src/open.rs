@@ -10,11 +10,20 @@ use crate::{Config, TierConfig, plan::Plan, url::shown};
 /// |------------------------|--------------------------------------------------------------------------------|
 /// | `memory:`              | `max_size` (2 GB if absent), `max_entries`, `max_blob`, `policy`, `write`      |
 /// | `disk:/absolute/path`  | `max_size`, `max_blob`, `write`                                                |
+/// | `redb:/absolute/file`  | `max_size`, `max_entries`, `max_blob`, `cache_size` (64 MiB if absent), `durable_puts`, `read_only`, `write` |
+/// | `s3://bucket/prefix`   | `region`, `endpoint`, `virtual_hosted`, `allow_http`, `auto_create`, `anonymous`, `bulk_delete` and those of all buckets |
+/// | `gs://bucket/prefix`   | `endpoint`, `allow_http`, `anonymous`, `service_account_path` and those of all buckets |
+/// | `az://container/prefix` | `account` or `emulator`, `endpoint`, `allow_http`, `anonymous` and those of all buckets |
+///
+/// All buckets take `max_size`, which needs `owned`, `max_blob`, `timeout` (30 s), `connect_timeout` (5 s), `retries` (3),
+/// `min_rate` (1 MiB a second), `part_size` (8 MiB), `concurrent_parts` (4), `upload_age` (24 h) and `conditional_puts`;
+/// [`TierConfig`] says what they mean. Credentials are never part of a URL: they are those of the environment, or of
+/// a [`TierConfig`]. Durations are text such as `30s` or `1m 30s`.
 ///
 /// `write=spill` is for a tier directly behind memory: it takes what that evicts, see [`open_tiers`].
 /// Sizes are a [`ByteSize`](cache_core::ByteSize) such as `256MB`, or `unlimited`; a policy is `tiny-lfu`,
 /// the default, `lru`, `lfu` or `unbounded`. Characters with a meaning in URLs, such as `?`, `#`, `%`, are
-/// written percent-encoded in paths.
+/// written percent-encoded in paths. What is `true` or `false` is `false` by default, but for `bulk_delete`.
 ///
 /// # Errors
 ///
@@ -23,7 +32,8 @@ use crate::{Config, TierConfig, plan::Plan, url::shown};
 ///
 /// # Cancel safety
 ///
-/// Dropping the future may leave a directory behind, marked as a store and without entries, nothing else.
+/// Dropping the future may leave a directory behind, marked as a store and without entries, a database without
+/// entries, or a bucket that was to be made; nothing else.
 pub async fn open(url: &str) -> Result<Cache> {
     open_tiers([url]).await
 }

@@ -1,8 +1,11 @@
 //! What is to be opened, looked at as a whole before anything is.
 
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+mod bucket;
+
 use std::sync::Arc;
 
-#[cfg(feature = "disk")]
+#[cfg(any(feature = "disk", feature = "redb"))]
 use cache_core::Metered;
 use cache_core::{Error, Result, Store};
 
@@ -23,6 +26,10 @@ enum Backend {
     Memory(cache_memory::MemoryStore),
     #[cfg(feature = "disk")]
     Disk(cache_disk::DiskOptions),
+    #[cfg(feature = "redb")]
+    Redb(cache_redb::RedbOptions),
+    #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+    Bucket(Box<bucket::Bucket>),
 }
 
 impl Plan {
@@ -52,14 +59,17 @@ impl Plan {
             if plans.iter().any(|other| other.name == name) {
                 return Err(refuse(format!("two tiers are named {name:?}")));
             }
-            if tier.path.is_some() && before.iter().any(|other| other.path == tier.path) {
+            if before.iter().any(|other| tier.is_at(other)) {
                 return Err(refuse(format!("tier {name:?} is another tier's store")));
             }
             let backend = Backend::of(tier, refuse)?;
             let is_slowest = at + 1 == tiers.len();
-            if is_slowest && tier.path.is_none() && before.iter().any(|other| other.path.is_some()) {
+            if is_slowest && tier.is_volatile() && !before.iter().all(TierConfig::is_volatile) {
                 let why = "ends with the process, and one before it does not: tiers stand fastest first";
                 return Err(refuse(format!("the slowest tier {name:?} {why}")));
+            }
+            if tier.is_read_only() && tiers.len() > 1 {
+                return Err(refuse("it is read-only, and a put goes to every tier: open it alone".into()));
             }
             if let Some(why) = contradiction(tier, before) {
                 return Err(refuse(why));
@@ -81,6 +91,10 @@ impl Plan {
             Backend::Memory(store) => Ok(Arc::new(store)),
             #[cfg(feature = "disk")]
             Backend::Disk(options) => Ok(Arc::new(Metered::new(cache_disk::DiskStore::open(options).await?))),
+            #[cfg(feature = "redb")]
+            Backend::Redb(options) => Ok(Arc::new(Metered::new(cache_redb::RedbStore::open(options).await?))),
+            #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+            Backend::Bucket(bucket) => bucket.open().await,
         }
     }
 
@@ -121,6 +135,14 @@ impl Backend {
                 .map_err(|error| refuse(error.detail().unwrap_or_default().to_owned())),
             #[cfg(feature = "disk")]
             "disk" => Ok(Self::Disk(disk(tier))),
+            #[cfg(feature = "redb")]
+            "redb" => redb(tier).map(Self::Redb).map_err(refuse),
+            #[cfg(feature = "s3")]
+            "s3" => Ok(Self::Bucket(Box::new(bucket::Bucket::s3(tier)))),
+            #[cfg(feature = "gcs")]
+            "gcs" => Ok(Self::Bucket(Box::new(bucket::Bucket::gcs(tier)))),
+            #[cfg(feature = "azure")]
+            "azure" => Ok(Self::Bucket(Box::new(bucket::Bucket::azure(tier)))),
             kind => Err(refuse(format!("the feature `{kind}` of the cache crate is off in this build"))),
         }
     }
@@ -134,6 +156,10 @@ impl Backend {
             Self::Memory(store) => Some(Arc::new(store)),
             #[cfg(feature = "disk")]
             Self::Disk(_) => None,
+            #[cfg(feature = "redb")]
+            Self::Redb(_) => None,
+            #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+            Self::Bucket(_) => None,
         }
     }
 }
@@ -161,4 +187,24 @@ fn disk(tier: &TierConfig) -> cache_disk::DiskOptions {
         .with_max_blob_bytes(tier.max_blob.and_then(Limit::max))
         // What memory alone has is one process's.
         .with_exclusive(tier.is_for_spill())
+}
+
+#[cfg(feature = "redb")]
+fn redb(tier: &TierConfig) -> Result<cache_redb::RedbOptions, String> {
+    use crate::Limit;
+
+    let mut options = cache_redb::RedbOptions::new(tier.path.as_deref().unwrap_or_else(|| "".as_ref()))
+        .with_max_bytes(tier.max_size.and_then(Limit::max))
+        .with_max_entries(tier.max_entries.and_then(Limit::max))
+        .with_max_blob_bytes(tier.max_blob.and_then(Limit::max))
+        .with_durable_puts(tier.durable_puts == Some(true))
+        .with_read_only(tier.is_read_only());
+    if options.max_entries == Some(0) {
+        return Err("max_entries must be at least 1".into());
+    }
+    if let Some(size) = tier.cache_size {
+        let bytes = usize::try_from(size.bytes());
+        options.cache_bytes = bytes.map_err(|_| format!("cache_size: {size} are more than there can be"))?;
+    }
+    Ok(options)
 }

@@ -1,9 +1,4 @@
-use std::{
-    collections::VecDeque,
-    rc::Rc,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, rc::Rc, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use cache_core::{Cache, Digest};
@@ -20,9 +15,10 @@ use crate::{
         measurement::Measurement,
         rounds::{Contender, Kind, interleave},
         scale::Scale,
-        slices::percentile,
+        slices::distribution,
         verdict::Bound,
     },
+    output::figures::grouped,
     subject::files::{
         ours,
         puts::{fill, sync},
@@ -99,19 +95,6 @@ fn raw_name(entries: usize) -> String {
     format!("raw files, {} entries", grouped(entries))
 }
 
-/// A number with commas.
-fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// The store that has room for so many entries.
 fn options(site: &Site, entries: usize) -> Result<DiskOptions> {
     let budget = u64::try_from(entries * VALUE_BYTES)?;
@@ -145,7 +128,7 @@ impl Full<'_> {
                     }
                     times.push(begun.elapsed());
                 }
-                Result::Ok(figures(&times))
+                Result::Ok(distribution(&times))
             }))??;
             let evicted = cache.store().metrics().since(&before).evictions;
             turn.push(evicted as f64 / digests.len() as f64);
@@ -171,7 +154,7 @@ impl Full<'_> {
                 times.push(begun.elapsed());
                 there.push_back(digest);
             }
-            let mut turn = figures(&times);
+            let mut turn = distribution(&times);
             turn.push(1.0);
             Ok(turn)
         };
@@ -182,22 +165,4 @@ impl Full<'_> {
 
 fn values(digests: &[Digest]) -> Vec<(Digest, Bytes)> {
     digests.iter().map(|digest| (*digest, value_of(digest, VALUE_BYTES))).collect()
-}
-
-/// Mean, median, 99th percentile, the ratio of these, and the most.
-fn figures(times: &[Duration]) -> Vec<f64> {
-    let mut micros: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1e6).collect();
-    let mean = micros.iter().sum::<f64>() / micros.len() as f64;
-    let [p50, p99, most] = [50, 99, 100].map(|percent| percentile(&mut micros, percent));
-    vec![mean, p50, p99, p99 / p50, most / 1e3]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn commas_stand_between_groups_of_three_digits() {
-        assert_eq!([1, 1000, 20_000, 1_000_000].map(grouped), ["1", "1,000", "20,000", "1,000,000"]);
-    }
 }

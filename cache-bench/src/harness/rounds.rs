@@ -34,6 +34,14 @@ impl<I> Contender<I> {
     ) -> Self {
         Self { name: name.into(), kind, run: Box::new(run) }
     }
+
+    /// The same over what `input` makes of the input.
+    pub(crate) fn with(mut self, input: impl Fn(&I) -> I + 'static) -> Self
+    where
+        I: 'static,
+    {
+        Self { run: Box::new(move |all| (self.run)(&input(all))), name: self.name, kind: self.kind }
+    }
 }
 
 /// What a contender answered, round by round.

@@ -2,7 +2,7 @@
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use crate::harness::summary::Summary;
@@ -72,6 +72,15 @@ pub(crate) fn percentile(figures: &mut [f64], percent: usize) -> f64 {
     figures.get(at).copied().unwrap_or(f64::NAN)
 }
 
+/// Of the times of single operations, in microseconds: mean, median, 99th percentile, the ratio of these; and the
+/// longest, in milliseconds.
+pub(crate) fn distribution(times: &[Duration]) -> Vec<f64> {
+    let mut micros: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1e6).collect();
+    let mean = micros.iter().sum::<f64>() / micros.len() as f64;
+    let [p50, p99, most] = [50, 99, 100].map(|percent| percentile(&mut micros, percent));
+    vec![mean, p50, p99, p99 / p50, most / 1e3]
+}
+
 /// The figure of a round: the median of its slices.
 pub(crate) fn median(slices: &[f64]) -> f64 {
     Summary::of(slices).map_or(f64::NAN, |summary| summary.median)
@@ -106,6 +115,12 @@ mod tests {
     fn one_interrupted_slice_does_not_count() {
         assert_eq!(median(&[40.0, 41.0, 9000.0]), 41.0);
         assert!(median(&[]).is_nan());
+    }
+
+    #[test]
+    fn times_of_operations_are_told_by_their_middle_and_their_tail() {
+        let times: Vec<Duration> = (1..=100).map(Duration::from_micros).collect();
+        assert_eq!(distribution(&times), [50.5, 50.0, 99.0, 1.98, 0.1]);
     }
 
     #[test]

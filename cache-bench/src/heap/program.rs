@@ -9,11 +9,11 @@ use crate::{
     failure::Result,
     harness::rounds::Kind,
     heap::{
-        hit, peak,
+        database, hit, peak,
         stream::{self, Way},
     },
     subject::{
-        Capacity, Subject,
+        Capacity, Subject, buckets, files,
         lineup::{Visitor, more_rivals, ours, rivals},
     },
 };
@@ -60,6 +60,22 @@ enum Question {
         /// Of the stream.
         bytes: u64,
     },
+    /// The same to and from a bucket.
+    Bucket {
+        /// Which way.
+        way: Way,
+        /// Where its server is.
+        endpoint: String,
+        /// Of the stream.
+        bytes: u64,
+    },
+    /// The heap's peak and the most that was resident, in mebibytes, when a database is opened and read from.
+    Database {
+        /// Where it lies.
+        dir: PathBuf,
+        /// How many entries are read.
+        gets: usize,
+    },
 }
 
 /// Answers a question about this process.
@@ -76,7 +92,13 @@ pub fn answer(
         Question::Hit => all(hit::capacity(), &mut asked)?,
         Question::Peak { scenario } => all(peak::find(*scenario)?.capacity(question.quick), &mut asked)?,
         Question::Stream { way, dir, bytes } => {
-            asked.figures = Some(stream::count(*way, dir, *bytes, counters)?);
+            asked.figures = Some(stream::count(*way, *bytes, counters, || files::ours::cache(dir))?);
+        }
+        Question::Bucket { way, endpoint, bytes } => {
+            asked.figures = Some(stream::count(*way, *bytes, counters, || buckets::ours::cache(endpoint))?);
+        }
+        Question::Database { dir, gets } => {
+            asked.figures = Some(database::count(dir, *gets, counters)?);
         }
     }
     let figures = asked.figures.ok_or_else(|| format!("there is no contender {:?}", question.contender))?;
@@ -108,7 +130,9 @@ impl Visitor for Asked<'_> {
                 Question::Peak { scenario } => {
                     peak::find(*scenario)?.count(make, self.counters, self.question.quick)?
                 }
-                Question::Stream { .. } => return Ok(()),
+                Question::Stream { .. } | Question::Bucket { .. } | Question::Database { .. } => {
+                    return Ok(());
+                }
             });
         }
         Ok(())

@@ -1,7 +1,7 @@
-use std::{fs, iter, path::Path};
+use std::{fs, iter};
 
 use bytes::Bytes;
-use cache_core::{ByteStream, Digest};
+use cache_core::{ByteStream, Cache, Digest};
 use clap::ValueEnum;
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -9,7 +9,7 @@ use crate::{
     failure::Result,
     heap::HeapCounters,
     subject::files::{
-        ours, service,
+        service,
         streams::{PIECE, Streams},
     },
 };
@@ -24,13 +24,18 @@ pub(crate) enum Way {
 }
 
 /// Mebibytes of the heap's peak beyond what was there before the store, and of all that ever was resident.
-pub(crate) fn count(way: Way, dir: &Path, bytes: u64, counters: &HeapCounters) -> Result<Vec<f64>> {
+pub(crate) fn count(
+    way: Way,
+    bytes: u64,
+    counters: &HeapCounters,
+    open: impl FnOnce() -> Result<Cache>,
+) -> Result<Vec<f64>> {
     let digest = Digest::of(b"stream");
     let before = (counters.allocated)();
     let runtime = service()?;
     let cache = {
         let _entered = runtime.enter();
-        ours::cache(dir)?
+        open()?
     };
     let stored = cache.clone();
     runtime.block_on(runtime.spawn(async move {
@@ -60,7 +65,7 @@ fn made(bytes: u64) -> ByteStream {
 }
 
 /// The most kibibytes of this process that were ever resident.
-fn resident() -> Result<f64> {
+pub(super) fn resident() -> Result<f64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM is told")?;
     Ok(line.trim().trim_end_matches("kB").trim().parse()?)

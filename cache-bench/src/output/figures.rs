@@ -15,9 +15,27 @@ pub(crate) fn with_unit(figure: f64, unit: &str) -> String {
     if unit.is_empty() { rounded(figure) } else { format!("{} {unit}", rounded(figure)) }
 }
 
+/// A number with commas.
+pub(crate) fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn commas_stand_between_groups_of_three_digits() {
+        assert_eq!([1, 1000, 20_000, 1_000_000].map(grouped), ["1", "1,000", "20,000", "1,000,000"]);
+    }
 
     #[test]
     fn small_figures_keep_more_digits() {

@@ -43,6 +43,18 @@ fn quick_run_makes_a_file_system_or_says_why_not() {
     assert!(files_on.contains("made anew") || files_on.contains("could be made ("), "{files_on}");
 }
 
+#[test]
+fn quick_run_asks_a_server_of_its_own() {
+    let out = tempfile::tempdir().unwrap();
+    let ran = bench(&["s3", "--quick"], out.path());
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let report = check_results(out.path(), "s3", 6);
+    let requests = report["sections"][0]["measurements"].as_array().unwrap();
+    for comparison in requests.iter().flat_map(|operation| operation["comparisons"].as_array().unwrap()) {
+        assert_eq!(comparison["verdict"], "met", "{comparison}");
+    }
+}
+
 /// The results of a run, which name each benchmark and each figure in all of their forms.
 fn check_results(out: &Path, set: &str, benchmarks: usize) -> Value {
     let report: Value = serde_json::from_slice(&fs::read(out.join(format!("{set}.json"))).unwrap()).unwrap();

@@ -3,14 +3,17 @@
 use std::{fs, path::PathBuf};
 
 use cache_conformance::{CLAUSES, Report};
+use cache_s3_server::{Server, ServerOptions};
 
 use crate::sandbox::{Sandbox, answer};
 
-/// What each report is called, its store, and that store's URLs below a directory.
-const REPORTS: [(&str, &str, &[&str]); 3] = [
+/// What each report is called, its store, and that store's URLs below a directory, or at a server that speaks S3.
+const REPORTS: [(&str, &str, &[&str]); 5] = [
     ("memory", "memory", &["memory:"]),
     ("disk", "disk", &["disk:DIR/disk"]),
+    ("redb", "redb", &["redb:DIR/entries.redb"]),
     ("layered", "memory over disk", &["memory:", "disk:DIR/layered"]),
+    ("s3", "s3", &["s3://bucket/suite?endpoint=SERVER&allow_http=true"]),
 ];
 
 const REGENERATE: &str = "run .ci/reports and commit what it writes";
@@ -70,11 +73,14 @@ fn readme_shows_the_reports() {
 #[ignore = "writes docs/conformance and README.md: .ci/reports runs it"]
 fn regenerate() {
     let sandbox = Sandbox::new();
+    let server = Server::start(ServerOptions::new().with_bucket("bucket")).unwrap();
     fs::create_dir_all(file("docs/conformance")).unwrap();
     for (name, store, urls) in REPORTS {
         let directory = sandbox.path("").display().to_string();
-        let urls = urls.iter().map(|url| url.replace("DIR", directory.trim_end_matches('/')));
+        let directory = directory.trim_end_matches('/');
+        let urls = urls.iter().map(|url| url.replace("DIR", directory).replace("SERVER", &server.endpoint()));
         let mut command = sandbox.bare();
+        command.env("AWS_ACCESS_KEY_ID", server.key()).env("AWS_SECRET_ACCESS_KEY", server.secret());
         command.args(["conformance", "--exclusive", "--json", "--name", store]).args(urls);
         let answer = answer(&mut command);
         let report: Report =

@@ -53,6 +53,9 @@ impl Sandbox {
             .current_dir(self.dir.path())
             .env_remove("CACHE_STORE")
             .env_remove("CACHE_TOKEN")
+            .env_remove("AWS_PROFILE")
+            .env_remove("AWS_REGION")
+            .env_remove("AWS_ENDPOINT_URL")
             .env("HOME", self.path("home"))
             .env("XDG_CACHE_HOME", self.path("xdg"));
         command

@@ -72,6 +72,8 @@ fn a_url_and_a_configuration_mean_the_same() {
     let urls = [
         "memory:?max_size=1MB&max_entries=unlimited&max_blob=7&policy=lru",
         "disk:/var/a%20b?max_size=unlimited&max_blob=1.5GiB",
+        "redb:/var/c.redb?max_size=1GB&max_entries=10&max_blob=7&cache_size=1MiB&durable_puts=true&write=spill",
+        "redb:/var/d.redb?read_only=true&durable_puts=false",
     ];
     let config = toml(
         r#"
@@ -86,6 +88,20 @@ fn a_url_and_a_configuration_mean_the_same() {
         path = "/var/a b"
         max_size = "unlimited"
         max_blob = "1.5GiB"
+        [[tiers]]
+        kind = "redb"
+        path = "/var/c.redb"
+        max_size = "1GB"
+        max_entries = 10
+        max_blob = 7
+        cache_size = "1MiB"
+        durable_puts = true
+        write = "spill"
+        [[tiers]]
+        kind = "redb"
+        path = "/var/d.redb"
+        durable_puts = false
+        read_only = true
         "#,
     );
     assert_eq!(Config::from_urls(urls).unwrap(), config);
@@ -104,6 +120,8 @@ fn round_trips(config: &Config) {
 fn what_is_written_reads_back() {
     round_trips(&Config::default());
     round_trips(&Config::from_urls(["memory:", "disk:/x"]).unwrap());
+    let redb = "redb:/x?max_entries=3&cache_size=1.5GiB&durable_puts=true&read_only=false&write=through";
+    round_trips(&Config::from_urls([redb]).unwrap());
     let mut named = TierConfig::new("memory");
     named.name = Some("fast \"one\"".into());
     named.policy = Some("lfu".into());
@@ -128,7 +146,7 @@ fn unreadable(json: &str, why: &str) {
 
 #[test]
 fn an_unknown_kind_is_refused_by_name_when_it_is_read() {
-    let why = r#"the kind "redis" is unknown; there are "memory" and "disk""#;
+    let why = r#"the kind "redis" is unknown; there are "memory", "disk", "redb", "s3", "gcs" and "azure""#;
     unreadable(r#"{"tiers": [{"kind": "memory"}, {"kind": "redis"}]}"#, why);
     unreadable(r#"{"tiers": [{"path": "/x"}]}"#, "missing field `kind`");
     unreadable("{}", "missing field `tiers`");
@@ -164,6 +182,22 @@ fn values_that_mean_nothing_are_refused_when_they_are_read() {
         unreadable(&format!(r#"{{"tiers": [{{"kind": "disk", "path": "{path}"}}]}}"#), "path");
     }
     unreadable(r#"{"tiers": [{"kind": "disk"}]}"#, "disk takes an absolute path");
+    unreadable(
+        r#"{"tiers": [{"kind": "redb"}]}"#,
+        "redb takes an absolute path, such as /var/cache/build.redb",
+    );
+    for (fields, why) in [
+        (r#""cache_size": "unlimited""#, "\"unlimited\" is not a size"),
+        (r#""cache_size": -1"#, "-1"),
+        (r#""durable_puts": "yes""#, "expected a boolean"),
+        (r#""read_only": true, "durable_puts": true"#, "it is read-only and takes no puts"),
+        (r#""read_only": true, "write": "spill""#, "it is read-only and takes no puts"),
+        (r#""policy": "lru""#, r#""policy" is unknown to redb"#),
+    ] {
+        unreadable(&format!(r#"{{"tiers": [{{"kind": "redb", "path": "/x", {fields}}}]}}"#), why);
+    }
+    let why = r#""cache_size" is unknown to disk"#;
+    unreadable(r#"{"tiers": [{"kind": "disk", "path": "/x", "cache_size": 1}]}"#, why);
 }
 
 #[tokio::test]

@@ -4,9 +4,14 @@
 
 use cache::{Cache, Digest, ErrorKind, PutStatus};
 
+mod buckets;
 #[cfg(feature = "calls")]
 mod calls;
 mod config;
+#[cfg(feature = "redb")]
+mod redb;
+#[cfg(feature = "s3")]
+mod s3;
 mod spill;
 #[cfg(feature = "json")]
 mod typed;
@@ -79,6 +84,16 @@ async fn typos_are_refused_by_name() {
         cache::open("disk:/tmp/x?policy=lru").await,
         "\"policy\" is unknown; disk takes max_size, max_blob",
     );
+    refused(
+        cache::open("redb:/x?cache_size=unlimited").await,
+        "option cache_size: \"unlimited\" is not a size",
+    );
+    refused(
+        cache::open("redb:/x?durable_puts=1").await,
+        "option durable_puts: \"1\" is neither true nor false",
+    );
+    refused(cache::open("redb:/x?cache=1").await, "\"cache\" is unknown; redb takes max_size, max_entries");
+    refused(cache::open("disk:/x?read_only=true").await, "\"read_only\" is unknown; disk takes");
     refused(cache::open("memory:/path").await, "memory: has no path");
     refused(cache::open("disk:/tmp/x?max_entries=3").await, "\"max_entries\" is unknown");
 }
@@ -100,6 +115,7 @@ async fn malformed_urls_are_refused() {
     refused(cache::open("disk:/a%zz").await, "two hex digits");
     refused(cache::open("disk:/a%é").await, "two hex digits");
     refused(cache::open("disk:/").await, "absolute path");
+    refused(cache::open("redb:x.redb").await, "redb takes an absolute path, such as /var/cache/build.redb");
     refused(cache::open(" memory:").await, "blanks");
     refused(cache::open("ftp:/x").await, "the scheme is unknown");
     refused(cache::open_tiers::<&str>([]).await, "no store URL");

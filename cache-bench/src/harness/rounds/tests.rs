@@ -43,3 +43,10 @@ fn failure_names_its_contender() {
     let failure = interleave(&scale(1), || (), &mut contenders).unwrap_err();
     assert_eq!(failure.to_string(), "broken: no luck");
 }
+
+#[test]
+fn contender_may_take_a_part_of_the_input() {
+    let whole = Contender::new("a", Kind::Baseline, |input: &u32| Ok(vec![f64::from(*input)]));
+    let runs = interleave(&scale(1), || 40, &mut [whole.with(|input| input / 10)]).unwrap();
+    assert!(runs.iter().all(|run| run.name == "a" && run.rounds == [[4.0]]));
+}

@@ -14,7 +14,12 @@ use crate::{
     },
     subject::{
         Subject,
-        files::{lineup::Visitor, puts::fill, service},
+        files::{
+            Flushes,
+            lineup::{FlushVisitor, Visitor},
+            puts::fill,
+            service,
+        },
     },
 };
 
@@ -40,14 +45,14 @@ impl<'a> Gets<'a> {
     pub(crate) fn new(site: &'a Site, digests: &'a [Digest], value_bytes: usize) -> Result<Self> {
         Ok(Self { site, digests, value_bytes, runtime: service()?, contenders: Vec::new() })
     }
-}
 
-impl Visitor for Gets<'_> {
-    fn visit<S: Subject>(
+    /// Fills one, and does what comes `after`.
+    fn add<S: Subject>(
         &mut self,
         name: &str,
         kind: Kind,
         make: impl FnOnce(&Path) -> Result<S>,
+        after: impl AsyncFnOnce(&S) -> bool,
     ) -> Result<()> {
         let dir = self.site.subdir(name)?;
         let (runtime, bytes) = (Arc::clone(&self.runtime), self.value_bytes);
@@ -55,6 +60,9 @@ impl Visitor for Gets<'_> {
         let subject = Arc::new(make(&dir)?);
         let filling = fill(Arc::clone(&subject), self.digests.to_vec(), bytes);
         self.runtime.block_on(filling).map_err(|failure| format!("{name}: {failure}"))?;
+        if !self.runtime.block_on(after(&subject)) {
+            return Err(format!("{name}: what was put is not durable").into());
+        }
         let run = move |reads: &Reads| {
             let micros: Result<Vec<f64>> = reads
                 .slices
@@ -71,8 +79,30 @@ impl Visitor for Gets<'_> {
     }
 }
 
+impl Visitor for Gets<'_> {
+    fn visit<S: Subject>(
+        &mut self,
+        name: &str,
+        kind: Kind,
+        make: impl FnOnce(&Path) -> Result<S>,
+    ) -> Result<()> {
+        self.add(name, kind, make, async |_| true)
+    }
+}
+
+impl FlushVisitor for Gets<'_> {
+    fn visit<S: Flushes>(
+        &mut self,
+        name: &str,
+        kind: Kind,
+        make: impl FnOnce(&Path) -> Result<S>,
+    ) -> Result<()> {
+        self.add(name, kind, make, S::flush)
+    }
+}
+
 /// The microseconds of a read, `tasks` asking at the same time.
-async fn read<S: Subject>(
+pub(crate) async fn read<S: Subject>(
     subject: Arc<S>,
     digests: Vec<Digest>,
     tasks: usize,

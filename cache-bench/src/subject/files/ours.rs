@@ -27,7 +27,7 @@ pub(crate) fn store(dir: &Path) -> Result<StoreAlone> {
 
 /// A store without a handle before it.
 #[derive(Debug)]
-pub(crate) struct StoreAlone(Arc<dyn Store>);
+pub(crate) struct StoreAlone(pub(crate) Arc<dyn Store>);
 
 impl Subject for StoreAlone {
     async fn get(&self, digest: &Digest) -> Option<Bytes> {

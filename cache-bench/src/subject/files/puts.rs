@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Instant};
 
+use bytes::Bytes;
 use cache_core::Digest;
 use tokio::{runtime::Runtime, task::JoinSet};
 
@@ -33,36 +34,48 @@ pub(crate) type Slices = Vec<Vec<Digest>>;
 pub(crate) struct Puts<'a> {
     site: &'a Site,
     value_bytes: usize,
+    /// How many put at the same time.
+    tasks: usize,
     runtime: Arc<Runtime>,
     pub(crate) contenders: Vec<Contender<Slices>>,
 }
 
 impl<'a> Puts<'a> {
     pub(crate) fn new(site: &'a Site, value_bytes: usize) -> Result<Self> {
-        Ok(Self { site, value_bytes, runtime: service()?, contenders: Vec::new() })
+        Ok(Self { site, value_bytes, tasks: 1, runtime: service()?, contenders: Vec::new() })
     }
 
-    /// Has `slice` timed for each slice of a round, after all that was written before is on the disk.
+    /// The same by so many tasks at a time.
+    pub(crate) fn by_tasks(self, tasks: usize) -> Self {
+        Self { tasks, ..self }
+    }
+
+    /// Has `slice` timed for each slice of a round, after what comes `before` was done and all that was written is
+    /// on the disk.
     fn add<S: Subject, F>(
         &mut self,
         name: &str,
         kind: Kind,
         make: impl FnOnce(&Path) -> Result<S>,
-        slice: impl Fn(Arc<S>, Vec<Digest>, usize) -> F + 'static,
+        before: impl AsyncFn(&S) -> bool + 'static,
+        slice: impl Fn(Arc<S>, Work) -> F + 'static,
     ) -> Result<()>
     where
         F: Future<Output = Result<f64>> + Send + 'static,
     {
-        let dir = self.site.subdir(&format!("{name}, {}", self.value_bytes))?;
-        let (runtime, bytes) = (Arc::clone(&self.runtime), self.value_bytes);
+        let dir = self.site.subdir(&format!("{name}, {}, {}", self.value_bytes, self.tasks))?;
+        let (runtime, bytes, tasks) = (Arc::clone(&self.runtime), self.value_bytes, self.tasks);
         let _entered = self.runtime.enter();
         let subject = Arc::new(make(&dir)?);
         let run = move |slices: &Slices| {
+            if !runtime.block_on(before(&subject)) {
+                return Err("what was put before is not durable".into());
+            }
             sync(&dir)?;
             let micros: Result<Vec<f64>> = slices
                 .iter()
                 .map(|digests| {
-                    let putting = slice(Arc::clone(&subject), digests.clone(), bytes);
+                    let putting = slice(Arc::clone(&subject), Work::of(digests, bytes, tasks));
                     runtime.block_on(runtime.spawn(putting))?
                 })
                 .collect();
@@ -80,8 +93,26 @@ impl Visitor for Puts<'_> {
         kind: Kind,
         make: impl FnOnce(&Path) -> Result<S>,
     ) -> Result<()> {
-        self.add(name, kind, make, |subject, digests, bytes| async move {
-            put(subject.as_ref(), &digests, bytes, async |_| true).await
+        self.add(
+            name,
+            kind,
+            make,
+            async |_| true,
+            |subject, work| async move { put(&subject, work, async |_| true).await },
+        )
+    }
+}
+
+/// Those that can make puts durable do so before each turn.
+impl FlushVisitor for Puts<'_> {
+    fn visit<S: Flushes>(
+        &mut self,
+        name: &str,
+        kind: Kind,
+        make: impl FnOnce(&Path) -> Result<S>,
+    ) -> Result<()> {
+        self.add(name, kind, make, S::flush, |subject, work| async move {
+            put(&subject, work, async |_| true).await
         })
     }
 }
@@ -96,31 +127,63 @@ impl FlushVisitor for DurablePuts<'_> {
         kind: Kind,
         make: impl FnOnce(&Path) -> Result<S>,
     ) -> Result<()> {
-        self.0.add(name, kind, make, |subject, digests, bytes| async move {
-            put(subject.as_ref(), &digests, bytes, S::flush).await
-        })
+        self.0.add(
+            name,
+            kind,
+            make,
+            async |_| true,
+            |subject, work| async move { put(&subject, work, S::flush).await },
+        )
     }
 }
 
-/// Puts values that are there before, and then does what comes `after`; answers the microseconds of a put.
-async fn put<S: Subject>(
-    subject: &S,
-    digests: &[Digest],
-    value_bytes: usize,
+/// What the tasks of one slice put; the values are there before.
+pub(crate) struct Work(Vec<Vec<(Digest, Bytes)>>);
+
+impl Work {
+    pub(crate) fn of(digests: &[Digest], value_bytes: usize, tasks: usize) -> Self {
+        let valued = |digest: &Digest| (*digest, value_of(digest, value_bytes));
+        let shares = digests.chunks(digests.len().div_ceil(tasks.max(1)).max(1));
+        Self(shares.map(|share| share.iter().map(valued).collect()).collect())
+    }
+}
+
+/// Puts values, and then does what comes `after`; answers the microseconds of a put: all the time by all the puts.
+pub(crate) async fn put<S: Subject>(
+    subject: &Arc<S>,
+    Work(mut shares): Work,
     after: impl AsyncFnOnce(&S) -> bool,
 ) -> Result<f64> {
-    let values: Vec<_> = digests.iter().map(|digest| (*digest, value_of(digest, value_bytes))).collect();
+    let puts = shares.iter().map(Vec::len).sum::<usize>();
     let begun = Instant::now();
+    let mut stored = 0;
+    if shares.len() == 1 {
+        stored = put_all(subject.as_ref(), shares.pop().unwrap_or_default()).await;
+    } else {
+        let mut putting = JoinSet::new();
+        for share in shares {
+            let subject = Arc::clone(subject);
+            putting.spawn(async move { put_all(subject.as_ref(), share).await });
+        }
+        while let Some(done) = putting.join_next().await {
+            stored += done?;
+        }
+    }
+    let done = after(subject).await;
+    let time = begun.elapsed();
+    if !done || stored < puts {
+        return Err(format!("{} puts failed, or the flush", puts - stored).into());
+    }
+    Ok(time.as_secs_f64() * 1e6 / puts as f64)
+}
+
+/// Puts one after the other; answers how many were stored.
+async fn put_all<S: Subject>(subject: &S, values: Vec<(Digest, Bytes)>) -> usize {
     let mut stored = 0;
     for (digest, value) in values {
         stored += usize::from(subject.put(digest, value).await);
     }
-    let done = after(subject).await;
-    let time = begun.elapsed();
-    if !done || stored < digests.len() {
-        return Err(format!("{} puts failed, or the flush", digests.len() - stored).into());
-    }
-    Ok(time.as_secs_f64() * 1e6 / digests.len() as f64)
+    stored
 }
 
 /// Puts so many values by several tasks, as fast as that goes.

@@ -50,7 +50,7 @@ impl Streams for Cache {
     }
 }
 
-fn failed(error: impl Into<std::io::Error>) -> Error {
+pub(crate) fn failed(error: impl Into<std::io::Error>) -> Error {
     Error::new(ErrorKind::Unavailable, "bench", "stream").with_source(error.into())
 }
 

@@ -1,4 +1,4 @@
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -39,7 +39,11 @@ impl Ground {
 
     /// What the store is, and where it lies, tier by tier.
     pub(crate) fn name(&self) -> String {
-        let one = |info: &StoreInfo| format!("{}:{}", info.kind, info.location);
+        // The location of a bucket is a whole URL.
+        let one = |info: &StoreInfo| match info.location.contains("://") {
+            true => info.location.clone(),
+            false => format!("{}:{}", info.kind, info.location),
+        };
         if self.info.tiers.is_empty() {
             return one(&self.info);
         }
@@ -137,6 +141,11 @@ async fn open(config: &Config, setup: &Setup) -> cache::Result<Cache> {
         tier.max_size = Some(setup.max_bytes.map_or(Limit::Unlimited, Limit::Max));
         tier.max_entries = None;
         tier.max_blob = setup.max_blob_bytes.map(Limit::Max);
+        if tier.bucket.is_some() {
+            // Cleaned is only what clauses put; uploads of others go on.
+            tier.owned = Some(true);
+            tier.upload_age = Some(Duration::MAX);
+        }
     }
     cache::open_config(&config).await
 }
