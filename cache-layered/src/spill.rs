@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use async_trait::async_trait;
@@ -89,7 +89,7 @@ impl Spilling {
 
     /// From here on takes what is evicted; `false` if somebody else does already.
     pub(crate) fn begin(&self) -> bool {
-        let before = self.source.set_sink(Some(Arc::new(self.clone_without_source())));
+        let before = self.source.set_sink(Some(Arc::new(self.sink())));
         let is_free = before.is_none();
         if !is_free {
             self.source.set_sink(before);
@@ -204,8 +204,9 @@ impl Spilling {
         self.unwritten().keys.len() as u64
     }
 
-    fn clone_without_source(&self) -> Sink {
+    fn sink(&self) -> Sink {
         Sink {
+            source: Arc::downgrade(&self.source),
             below: self.below.clone(),
             unwritten: Arc::clone(&self.unwritten),
             locks: self.locks.clone(),
@@ -215,9 +216,10 @@ impl Spilling {
     }
 }
 
-/// What the source hands its victims to. It does not hold the source, which holds it.
+/// What the source hands its victims to. It does not keep the source, which holds it.
 #[derive(Clone)]
 struct Sink {
+    source: Weak<dyn SpillSource>,
     below: Tier,
     unwritten: Arc<Mutex<Unwritten>>,
     locks: KeyLocks,
@@ -243,6 +245,8 @@ impl Sink {
     async fn take_one(self, victim: EntryRead) -> Handover {
         let key = victim.meta.key.clone();
         let Some(turn) = self.locks.try_spill(&key) else { return Handover::Busy };
+        // Nothing of it is to be written: the source finds that it has gone.
+        let Some(victim) = self.as_it_is(victim) else { return Handover::Known };
         let tasks = self.tasks.clone();
         let taken = to_its_end(&tasks, "spill", async move {
             let _turn = turn;
@@ -261,6 +265,12 @@ impl Sink {
         });
         // What panics has not been taken.
         taken.await.unwrap_or(Handover::Lost)
+    }
+
+    /// The victim, unless it was replaced or removed since it was handed on. Its turn is taken.
+    fn as_it_is(&self, victim: EntryRead) -> Option<EntryRead> {
+        let Some(source) = self.source.upgrade() else { return Some(victim) };
+        source.peek(&victim.meta.key).filter(|now| is_same_version(&now.meta, &victim.meta))
     }
 }
 

@@ -4,18 +4,20 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use cache_conformance::{
     Reference, ReferenceStore,
     fault::{Call, Hanging, Slow},
 };
 use cache_core::{
-    BlobName, GetOptions, Key, KeyManagement, Namespace, PutEntry, PutMode, PutOptions, Store, StoreExt,
+    BlobName, EntryRead, EvictionSink, GetOptions, Handover, Key, KeyManagement, Namespace, PutEntry,
+    PutMode, PutOptions, Store, StoreExt,
 };
 use cache_layered::LayeredStore;
 use futures::TryStreamExt;
@@ -32,6 +34,7 @@ sources! {
     an_eviction_of_a_key_that_is_taken_wins
     a_victim_is_read_while_it_is_taken
     a_dropped_put_loses_no_victim
+    what_is_replaced_or_evicted_before_its_turn_is_not_written_below
     tasks_that_evict_each_others_keys_never_wait_for_each_other
     versions_never_go_back
     listings_beside_spilling_miss_nothing
@@ -155,6 +158,59 @@ async fn a_dropped_put_loses_no_victim(open: OpenSource) {
         assert!(get(&store, &name(number)).await.is_some(), "entry {number} is gone");
     }
     assert_eq!(store.metrics().spill_errors, 0);
+}
+
+/// Replaces or evicts the first victims just before they are taken.
+#[derive(Debug)]
+struct Before {
+    sink: Arc<dyn EvictionSink>,
+    store: LayeredStore,
+    evicts: bool,
+    did: AtomicBool,
+}
+
+#[async_trait]
+impl EvictionSink for Before {
+    async fn take(&self, victims: Vec<EntryRead>) -> Vec<Handover> {
+        if !self.did.swap(true, Ordering::SeqCst) {
+            let keys: Vec<_> = victims.iter().map(|victim| victim.meta.key.clone()).collect();
+            for key in keys {
+                if self.evicts {
+                    self.store.evict(&key).await.unwrap();
+                } else {
+                    self.store.put_bytes(&key, "newer".into()).await.unwrap();
+                }
+            }
+        }
+        self.sink.take(victims).await
+    }
+}
+
+async fn what_is_replaced_or_evicted_before_its_turn_is_not_written_below(open: OpenSource) {
+    for evicts in [false, true] {
+        // Room for the newer version of one and the whole of three.
+        let source = open(&limited(305)).unwrap();
+        let below = Reference::volatile().store(&limited(1 << 20)).unwrap();
+        let store = stack(&source, below.clone());
+        let sink = source.set_sink(None).unwrap();
+        let before = Before { sink, store: store.clone(), evicts, did: AtomicBool::new(false) };
+        source.set_sink(Some(Arc::new(before)));
+        for number in 0..4 {
+            assert!(store.put_bytes(&name(number), vec![1; 100].into()).await.unwrap().is_stored());
+        }
+        assert_eq!(
+            below.usage(&Namespace::root()).await.unwrap().entries,
+            0,
+            "an older version, or an orphan"
+        );
+        assert_eq!((store.metrics().spills, source.metrics().spills), (0, 0));
+        let mut others = Vec::new();
+        for number in 0..4 {
+            others.extend(get(&store, &name(number)).await.filter(|bytes| bytes.len() != 100));
+        }
+        assert_eq!(others, if evicts { vec![] } else { vec!["newer"] });
+        source.set_sink(None);
+    }
 }
 
 fn slow(bytes: u64) -> Slow<ReferenceStore> {
