@@ -236,17 +236,19 @@ impl DiskStore {
             Ok(Self(Arc::new(inner)))
         };
         let store = tasks.run("open", open).await?;
+        // A flush waits for the sweep: until then it is not known whether what died has left more than the index tells.
+        let evicting = store.evicting("open").await?;
         let sweeping = store.clone();
         // Dead temporaries only cost space: what cannot be swept now is tried at the next open.
         tasks.spawn(move || {
             let inner = &sweeping.0;
             _ = inner.session().sweep(|| inner.index.suspect());
-            // What was lost is found again in the background.
-            if inner.options.max_bytes.is_some()
-                && inner.budget.look(|| inner.index.totals(&inner.root, "open")).is_ok()
-            {
-                sweeping.start_eviction();
+            if inner.options.max_bytes.is_some() {
+                _ = inner.budget.look(|| inner.index.totals(&inner.root, "open"));
             }
+            drop(evicting);
+            // What was lost is found again in the background.
+            sweeping.start_eviction();
         });
         Ok(store)
     }

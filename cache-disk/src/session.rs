@@ -9,7 +9,7 @@ use std::{
 
 use cache_core::{Error, ErrorKind, Result};
 use rustix::{
-    fs::{AtFlags, Mode, OFlags, mkdirat, openat, unlinkat},
+    fs::{AtFlags, Mode, OFlags, mkdirat, openat, statat, unlinkat},
     io::Errno,
 };
 
@@ -61,7 +61,7 @@ impl Session {
     }
 
     /// Removes what dead processes left; the first failure is the answer, after the rest was removed.
-    /// Tells of each before anything of it is removed.
+    /// Tells of each that may have left something before anything of it is removed.
     pub(crate) fn sweep(&self, dead: impl Fn()) -> Result<(), Errno> {
         let mut outcome = Ok(());
         for id in self.others()? {
@@ -76,7 +76,11 @@ impl Session {
         if !try_lock(&lock)? || !same_file(self.temp.as_fd(), &name, &lock) {
             return Ok(());
         }
-        dead();
+        // Who has no directory is about to begin, or has left in order.
+        let is_absent = |error| error == Errno::NOENT;
+        if !statat(&self.temp, id, AtFlags::SYMLINK_NOFOLLOW).is_err_and(is_absent) {
+            dead();
+        }
         // The lock file goes last: a directory without one would never be swept.
         remove_tree(self.temp.as_fd(), id)?;
         unlinkat(&self.temp, &name, AtFlags::empty())
