@@ -107,7 +107,10 @@ pub(crate) fn minutes_ago(minutes: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(since_epoch.as_secs() - minutes * 60)
 }
 
-/// Long enough for clocks that order accesses to tell two of them apart.
+/// Long enough for clocks that order accesses to tell two of them apart: they may tick every few milliseconds, and
+/// late where a machine is busy. In pieces, each of which gives a clock that was kept from ticking its turn.
 pub(crate) async fn pause() {
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    for _ in 0..8 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }

@@ -154,7 +154,7 @@ impl Source {
 }
 
 pub(crate) async fn at_once<F: Future>(what: &str, future: F) -> F::Output {
-    let answer = timeout(run::options().limit / 20, future).await;
+    let answer = timeout(run::options().limit / 30, future).await;
     answer.unwrap_or_else(|_| panic!("{what} does not come while a sink takes its time"))
 }
 

@@ -207,7 +207,7 @@ impl Subject {
     pub(crate) async fn settles(&self, key: &Key, states: &[Option<&Contents>]) -> Option<Contents> {
         let (mut agreed, mut last) = (0, None);
         let began = Instant::now();
-        while began.elapsed() < run::options().limit / 6 {
+        while began.elapsed() < run::options().limit / 10 {
             let found = self.contents(key).await;
             assert!(states.contains(&found.as_ref()), "a dropped future has left a part of {key}");
             let usage = self.usage_below(&key.namespace).await;

@@ -1,7 +1,7 @@
 /// Writes a `#[test]` for each clause, named as the clause.
 ///
 /// The expression gives the [`Factory`](crate::Factory) and is evaluated anew in each test. Each test
-/// has a tokio runtime of its own and fails after a minute. Put the call into a module, so that the tests
+/// has a tokio runtime of its own and fails after five minutes. Put the call into a module, so that the tests
 /// are called `conformance::miss_is_none` and so on:
 ///
 /// ```

@@ -18,12 +18,7 @@ const TICK: Duration = Duration::from_millis(4);
 const IDLE_TICKS: u32 = 25;
 
 /// One clock for all stores of the process.
-static TICKER: Ticker = Ticker {
-    last: AtomicU64::new(0),
-    asked: AtomicBool::new(false),
-    state: Mutex::new(State { stores: 0, runs: false }),
-    changed: Condvar::new(),
-};
+static TICKER: Ticker = Ticker::new();
 
 #[derive(Debug)]
 struct Ticker {
@@ -44,21 +39,25 @@ struct State {
 
 /// A store's share in the clock. With the last one its thread ends.
 #[derive(Debug)]
-pub(crate) struct Ticks(());
+pub(crate) struct Ticks(&'static Ticker);
 
 impl Ticks {
     pub(crate) fn new() -> Self {
-        TICKER.state().stores += 1;
-        Self(())
+        Self::of(&TICKER)
+    }
+
+    fn of(ticker: &'static Ticker) -> Self {
+        ticker.state().stores += 1;
+        Self(ticker)
     }
 
     /// The time of the last tick, in nanoseconds since 1970; `None` if it stands still.
     #[inline]
     pub(crate) fn last(&self) -> Option<u64> {
-        let last = TICKER.last.load(Relaxed);
+        let last = self.0.last.load(Relaxed);
         // Written once a tick: what all threads only read costs none of them anything.
-        if !TICKER.asked.load(Relaxed) {
-            TICKER.asked.store(true, Relaxed);
+        if !self.0.asked.load(Relaxed) {
+            self.0.asked.store(true, Relaxed);
         }
         (last != 0).then_some(last)
     }
@@ -66,17 +65,18 @@ impl Ticks {
     /// Has the clock go on; answers the time.
     #[cold]
     pub(crate) fn start(&self) -> u64 {
+        let ticker = self.0;
         let now = nanos(SystemClock.now());
-        let mut state = TICKER.state();
-        TICKER.asked.store(true, Relaxed);
+        let mut state = ticker.state();
+        ticker.asked.store(true, Relaxed);
         if !state.runs {
             // Without a thread every hit reads the machine's clock.
-            let thread = thread::Builder::new().name("cache-clock".into()).spawn(|| TICKER.run());
+            let thread = thread::Builder::new().name("cache-clock".into()).spawn(move || ticker.run());
             state.runs = thread.is_ok();
         }
         if state.runs {
-            TICKER.last.store(now, Relaxed);
-            TICKER.changed.notify_all();
+            ticker.last.store(now, Relaxed);
+            ticker.changed.notify_all();
         }
         now
     }
@@ -84,12 +84,21 @@ impl Ticks {
 
 impl Drop for Ticks {
     fn drop(&mut self) {
-        TICKER.state().stores -= 1;
-        TICKER.changed.notify_all();
+        self.0.state().stores -= 1;
+        self.0.changed.notify_all();
     }
 }
 
 impl Ticker {
+    const fn new() -> Self {
+        Self {
+            last: AtomicU64::new(0),
+            asked: AtomicBool::new(false),
+            state: Mutex::new(State { stores: 0, runs: false }),
+            changed: Condvar::new(),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

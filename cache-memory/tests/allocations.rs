@@ -19,8 +19,15 @@ fn a_hit_allocates_nothing_and_copies_nothing() {
     // The clock of all stores has a thread, which allocates as it begins: it does so before anything is counted.
     let open = MemoryStore::open(MemoryOptions::default()).unwrap();
     runtime.block_on(open.put_bytes(&Digest::of("k").into(), "v".into())).unwrap();
-    open.get_now(Key::from(Digest::of("k")).view(), &BlobName::DATA).unwrap();
+    let accessed = || {
+        open.get_now(Key::from(Digest::of("k")).view(), &BlobName::DATA).unwrap();
+        runtime.block_on(open.meta(&Digest::of("k").into())).unwrap().unwrap().last_accessed
+    };
+    let first = accessed();
     std::thread::sleep(std::time::Duration::from_millis(200));
+    while accessed() == first {
+        std::thread::yield_now();
+    }
     let _profiler = dhat::Profiler::builder().testing().build();
     for policy in Policy::ALL {
         let store = MemoryStore::open(MemoryOptions::default().with_policy(policy)).unwrap();

@@ -1,4 +1,5 @@
 mod options;
+mod port;
 
 use std::{
     io,
@@ -10,6 +11,7 @@ use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
 use tokio_util::sync::CancellationToken;
 
 pub use self::options::ServerOptions;
+use self::port::Port;
 use crate::{
     Contents, Fault, Log, When, connections,
     fault::Faults,
@@ -28,6 +30,8 @@ pub struct Server {
     log: Log,
     faults: Arc<Faults>,
     running: Mutex<Option<Running>>,
+    // So that nobody else is given the port while it does not run.
+    _port: Port,
 }
 
 #[derive(Debug)]
@@ -46,7 +50,8 @@ impl Server {
     pub fn start(options: ServerOptions) -> io::Result<Self> {
         let contents = options.contents.clone();
         options.buckets.iter().for_each(|bucket| contents.create_bucket(bucket));
-        let listener = TcpListener::bind(options.address)?;
+        let port = Port::take(options.address)?;
+        let listener = TcpListener::bind(port.address)?;
         let server = Self {
             address: listener.local_addr()?,
             options,
@@ -54,6 +59,7 @@ impl Server {
             log: Log::default(),
             faults: Arc::default(),
             running: Mutex::default(),
+            _port: port,
         };
         server.serve(listener)?;
         Ok(server)
@@ -114,7 +120,7 @@ impl Server {
         if self.is_running() {
             return Ok(());
         }
-        self.serve(TcpListener::bind(self.address)?)
+        self.serve(port::listen_again(self.address)?)
     }
 
     /// Whether it answers.

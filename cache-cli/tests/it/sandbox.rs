@@ -99,7 +99,8 @@ pub(crate) fn answer(command: &mut Command) -> Answer {
 pub(crate) fn answer_to(command: &mut Command, input: &[u8]) -> Answer {
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input).unwrap();
+    // A command that fails may have ended before it has read its input.
+    let _ = child.stdin.take().unwrap().write_all(input);
     Answer::of(child.wait_with_output().unwrap())
 }
 

@@ -1,6 +1,8 @@
 //! What the suite does not see: what damage takes with it, what is dropped half-way, and who else has it open.
 
-use std::{future::Future, path::Path, pin::Pin, task::Poll, thread, time::Duration, time::UNIX_EPOCH};
+use std::{
+    future::Future, path::Path, pin::Pin, sync::Arc, task::Poll, thread, time::Duration, time::UNIX_EPOCH,
+};
 
 use cache_core::{
     BlobName, Digest, ErrorKind, GetOptions, Key, KeyManagement, Namespace, PutEntry, PutOptions, Result,
@@ -63,23 +65,31 @@ async fn damage_of_one_blob_takes_the_whole_entry_and_no_other() {
     assert!(store.get_bytes(&key("other"), &BlobName::DATA).await.unwrap().is_some());
 }
 
-/// Polls once, with time for what it begins.
-async fn begin<F: Future + ?Sized>(future: &mut Pin<Box<F>>) {
+/// Polls once, and waits until what it begins has hold of the engine.
+async fn begin<F: Future + ?Sized>(store: &FjallStore, future: &mut Pin<Box<F>>) {
+    let engine = store.engine.get().unwrap();
+    let holders = Arc::strong_count(&engine);
     assert!(matches!(futures::poll!(future.as_mut()), Poll::Pending));
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    while Arc::strong_count(&engine) == holders {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
-/// Nobody writes as long as the sender lives.
-fn stall(store: &FjallStore) -> std::sync::mpsc::Sender<()> {
+/// Nobody writes until it is called.
+fn stall(store: &FjallStore) -> impl FnOnce() + use<> {
     let engine = store.engine.get().unwrap();
     let ((stalled, is_stalled), (go, wait)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
-    thread::spawn(move || {
+    let stalling = thread::spawn(move || {
         let _tx = engine.db.write_tx();
         stalled.send(()).unwrap();
         _ = wait.recv();
     });
     is_stalled.recv().unwrap();
-    go
+    move || {
+        drop(go);
+        // It has the engine until it has ended.
+        stalling.join().unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,13 +114,14 @@ async fn dropped_write_never_lands_after_the_next_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn close_waits_for_a_write_whose_caller_is_gone() {
     let (dir, store) = fresh();
-    let stalled = stall(&store);
+    let go_on = stall(&store);
     let written = key("a");
     let mut dropped = store.put(&written, PutEntry::data("value"), PutOptions::default()).boxed();
-    begin(&mut dropped).await;
+    begin(&store, &mut dropped).await;
     drop(dropped);
-    assert_eq!(store.close(Some(Duration::from_millis(20))).await.unwrap().left, 1);
-    drop(stalled);
+    // With time for the engine to be given up, which is work, too.
+    assert_eq!(store.close(Some(Duration::from_secs(1))).await.unwrap().left, 1);
+    go_on();
     assert_eq!(store.close(None).await.unwrap().left, 0);
     drop(store);
     let store = FjallStore::open(dir.path(), None).unwrap();

@@ -62,7 +62,7 @@ impl<'a> Watch<'a> {
         let mut same = 0;
         let mut level = self.0.allocated();
         let began = Instant::now();
-        while began.elapsed() < run::options().limit / 12 {
+        while began.elapsed() < run::options().limit / 30 {
             tokio::time::sleep(Duration::from_millis(1)).await;
             let now = self.0.allocated();
             same = if now.abs_diff(level) < 10_000 { same + 1 } else { 0 };

@@ -273,10 +273,11 @@ impl Twist for Bucket {
     }
 
     async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
+        let now = SystemClock.now();
         let all = self.all(scope).await?;
         let mut report = CleanReport::default();
         all.iter().for_each(|entry| report.keep(entry.stored_bytes));
-        let victims = policy.victims(all, SystemClock.now());
+        let victims = policy.victims(all, now);
         victims.iter().for_each(|victim| report.evict(victim.stored_bytes));
         self.evict_all(victims).await?;
         Ok(report)

@@ -20,7 +20,7 @@ fn kill(part: usize) {
             }
             // With a seed, so that a mutant which random operations rarely meet is always met.
             let outcome = clause.run_with(mutant.factory(), RunOptions::default().with_seed(1));
-            // A clause that gives up after a minute does not count: it would make the suite slow to fail.
+            // A clause that runs into its limit does not count: it would make the suite slow to fail.
             assert!(matches!(outcome, Outcome::Failed(_)), "{mutant:?} survives {id}: {outcome}");
         }
     }

@@ -3,7 +3,7 @@ use std::{
     num::NonZeroUsize,
     ops::ControlFlow,
     sync::{
-        Arc, Mutex,
+        Arc, Condvar, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -24,7 +24,7 @@ struct Closed {
 impl Factory for Closed {
     async fn open(&self, _setup: &Setup) -> Result<Arc<dyn Store>> {
         if self.hangs {
-            std::thread::sleep(Duration::from_secs(1));
+            std::thread::sleep(Duration::from_secs(3));
         }
         Err(Error::new(ErrorKind::Unavailable, "toy", "open"))
     }
@@ -127,7 +127,7 @@ fn factory_that_cannot_be_made_fails_its_clause_and_no_other() {
 
 #[test]
 fn as_many_clauses_run_at_once_as_there_are_jobs() {
-    let under_way = Arc::new(Mutex::new((0, 0)));
+    let (under_way, more) = (Mutex::new((0, 0)), Condvar::new());
     for jobs in [1, 3] {
         let runner = Runner::default().only("keys").unwrap().with_jobs(NonZeroUsize::new(jobs).unwrap());
         *under_way.lock().unwrap() = (0, 0);
@@ -137,7 +137,11 @@ fn as_many_clauses_run_at_once_as_there_are_jobs() {
                 let mut under_way = under_way.lock().unwrap();
                 under_way.0 += 1;
                 under_way.1 = under_way.1.max(under_way.0);
-                drop(under_way);
+                more.notify_all();
+                // With time for all of them to begin, and for one too many.
+                let patience = Duration::from_secs(20);
+                let all = more.wait_timeout_while(under_way, patience, |under_way| under_way.1 < jobs);
+                drop(all.unwrap());
                 std::thread::sleep(Duration::from_millis(50));
                 Reference::default()
             },

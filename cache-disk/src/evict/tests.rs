@@ -64,6 +64,8 @@ async fn a_record_without_an_entry_is_dropped_when_its_turn_comes() {
 async fn what_another_store_has_evicted_is_not_looked_for() {
     let dir = tempfile::tempdir().unwrap();
     let (one, two) = (limited(dir.path(), 10_000).await, limited(dir.path(), 10_000).await);
+    // What the open has begun has ended.
+    two.flush().await.unwrap();
     fill(&one, 0..101).await;
     one.flush().await.unwrap();
     let evicted = |store: &DiskStore| store.metrics().evictions;

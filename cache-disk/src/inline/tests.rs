@@ -75,18 +75,31 @@ async fn blobs_of_all_sizes_and_their_parts_are_answered_at_once() {
 #[tokio::test]
 async fn get_of_cold_blob_never_blocks_the_runtime() {
     let opened = Opened::new().await;
-    for (reads, len) in [1000, 300_000].into_iter().enumerate() {
+    for len in [1000, 300_000] {
         let (key, bytes) = (key(&len.to_string()), bytes(len));
+        let before = opened.store.metrics().lookups();
         opened.put(&key, bytes.clone()).await;
         let file = fs::File::open(opened.file(&key)).unwrap();
         file.sync_all().unwrap();
-        // Each look may make the kernel begin to read ahead.
+        // Each look makes the kernel begin to read ahead, and once in a while it has the bytes before the look ends. Who
+        // waits for them always gets them.
         let cool = || fadvise(&file, 0, None, Advice::DontNeed).unwrap();
-        cool();
-        assert_eq!(opened.now(&key), None, "{len}");
-        cool();
-        assert_eq!(opened.store.get_now(key.view(), &BlobName::DATA), None, "{len}");
-        assert_eq!(opened.store.metrics().lookups(), reads as u64);
+        let is_ever = |look: &dyn Fn() -> bool| {
+            (0..100).any(|_| {
+                cool();
+                look()
+            })
+        };
+        let lookups = || opened.store.metrics().lookups();
+        assert!(is_ever(&|| opened.now(&key).is_none()), "{len}");
+        assert_eq!(lookups(), before);
+        let is_left = || {
+            let before = lookups();
+            let found = opened.store.get_now(key.view(), &BlobName::DATA);
+            assert_eq!(lookups() - before, u64::from(found.is_some()));
+            found.is_none()
+        };
+        assert!(is_ever(&is_left), "{len}");
         cool();
         let read = opened.store.get_bytes(&key, &BlobName::DATA).await.unwrap();
         assert_eq!(read.unwrap(), bytes);

@@ -28,7 +28,7 @@ async fn begin(store: &DiskStore, mut put: impl Future + Unpin) {
 }
 
 async fn ends(put: impl Future) {
-    timeout(Duration::from_secs(10), put).await.expect("the put waits for ever");
+    timeout(Duration::from_secs(60), put).await.expect("the put waits for ever");
 }
 
 #[tokio::test]

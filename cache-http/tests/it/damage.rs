@@ -105,7 +105,7 @@ async fn stream_that_ends_in_damage_cuts_the_connection() {
             assert_eq!((got.status, got.complete), (200, false));
             assert!(got.body.len() <= pieces * Faulty::PIECE);
         }
-        assert!(client.ends_within(Duration::from_secs(1)).await);
+        assert!(client.ends_within(Duration::from_secs(20)).await);
     }
 }
 

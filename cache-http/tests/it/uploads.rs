@@ -152,12 +152,13 @@ async fn upload_that_is_not_the_whole_value_is_refused_and_the_old_value_stays()
 
 #[tokio::test]
 async fn slow_upload_that_keeps_coming_is_stored() {
-    let options = HttpOptions::default().with_body_idle(Duration::from_millis(400)).with_min_body_rate(1);
+    let options = HttpOptions::default().with_body_idle(Duration::from_secs(3)).with_min_body_rate(1);
     let server = with_old_value(options).await;
     let mut client = server.client().await;
     client.begin("PUT", &path(), &[("Content-Length", "6")]).await;
+    // Longer in all than the server waits for any of it.
     for _ in 0..6 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(700)).await;
         client.write("x").await;
     }
     assert_eq!(client.reply("PUT").await.status, 200);

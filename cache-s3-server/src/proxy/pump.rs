@@ -1,6 +1,6 @@
 use std::{io, time::Duration};
 
-use tokio::{net::TcpStream, sync::watch, time::sleep};
+use tokio::{net::TcpStream, sync::watch, task::yield_now, time::sleep};
 
 use super::{Direction, Disturbance, Settings};
 
@@ -78,7 +78,12 @@ pub(super) async fn pump(
             Disturbance::None => {}
         }
         for piece in bytes.get(..end.unwrap_or(read)).unwrap_or_default().chunks(piece) {
-            sleep(pause).await;
+            // The other way gets its turn in any case, and a line without delay waits for no timer.
+            if pause.is_zero() {
+                yield_now().await;
+            } else {
+                sleep(pause).await;
+            }
             if write(to, piece).await.is_err() {
                 return End::Close;
             }

@@ -17,6 +17,8 @@ pub(super) enum Then {
 const ETAG: &str =
     "ETag: \"0123456789abcdef0123456789abcdef\"\r\nLast-Modified: Tue, 04 Nov 2025 12:00:00 GMT\r\n";
 
+const CLOSE: &str = "Connection: close\r\n";
+
 impl Answer {
     /// These bytes, and then closes the connection.
     #[must_use]
@@ -44,11 +46,12 @@ impl Answer {
         Self::new("").and_holds()
     }
 
-    /// A status line such as `200 OK`, header lines of which each ends in a line break, and a body with its length.
+    /// A status line such as `200 OK`, header lines of which each ends in a line break, and a body with its length. It
+    /// says that the connection is closed, so that no client asks once more just before it notices.
     #[must_use]
     pub fn http(status: &str, headers: &str, body: &str) -> Self {
         let length = body.len();
-        Self::new(format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\n\r\n{body}"))
+        Self::new(format!("HTTP/1.1 {status}\r\n{headers}{CLOSE}Content-Length: {length}\r\n\r\n{body}"))
     }
 
     /// 200 with the page that a network asks for a log-in by.
@@ -89,7 +92,7 @@ impl Answer {
     pub fn chunked(body: &str) -> Self {
         let length = body.len();
         Self::new(format!(
-            "HTTP/1.1 200 OK\r\n{ETAG}Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{body}\r\n0\r\n\r\n"
+            "HTTP/1.1 200 OK\r\n{ETAG}{CLOSE}Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{body}\r\n0\r\n\r\n"
         ))
     }
 

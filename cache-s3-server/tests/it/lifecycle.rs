@@ -24,9 +24,9 @@ async fn a_killed_server_comes_back_with_its_contents() {
 }
 
 /// A put that takes long, and what happens to the server meanwhile.
-async fn meanwhile(server: &Server, end: fn(&Server)) -> object_store::Result<PutResult> {
+async fn meanwhile(server: &Server, delay: Duration, end: fn(&Server)) -> object_store::Result<PutResult> {
     let (s3, path) = (client(&server.endpoint()), Path::from("a"));
-    server.fail(Fault::Delay(Duration::from_millis(50)), When::always());
+    server.fail(Fault::Delay(delay), When::always());
     let ended = async {
         while server.log().count(Operation::PutObject) == 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -39,15 +39,17 @@ async fn meanwhile(server: &Server, end: fn(&Server)) -> object_store::Result<Pu
 #[tokio::test]
 async fn a_crash_carries_out_nothing_more() {
     let server = server();
-    assert!(meanwhile(&server, Server::crash).await.is_err());
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    // So long that the crash comes before the put is carried out, however busy the machine is.
+    let delay = Duration::from_secs(2);
+    assert!(meanwhile(&server, delay, Server::crash).await.is_err());
+    tokio::time::sleep(delay).await;
     assert_eq!(server.contents().names(BUCKET), [""; 0]);
 }
 
 #[tokio::test]
 async fn a_stopped_server_finishes_what_it_has_begun() {
     let server = server();
-    meanwhile(&server, Server::stop).await.unwrap();
+    meanwhile(&server, Duration::from_millis(50), Server::stop).await.unwrap();
     assert_eq!(server.contents().names(BUCKET), ["a"]);
 }
 

@@ -163,7 +163,7 @@ async fn an_endpoint_that_is_not_s3_is_told_from_an_empty_bucket() {
 async fn a_server_that_is_hung_or_gone_is_told_in_time() {
     let begun = Instant::now();
     assert_eq!(answered(Answer::silence()).await.kind(), ErrorKind::Timeout);
-    assert!(begun.elapsed() < TIMEOUT + TIMEOUT / 10, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < 2 * TIMEOUT, "{:?}", begun.elapsed());
 
     let server = server();
     server.crash();
@@ -355,9 +355,10 @@ async fn without_credentials_nothing_is_asked_of_the_bucket() {
     let server = server();
     let mut options = options(server.endpoint()).with_retries(0);
     (options.access_key_id, options.secret_access_key) = (None, None);
-    let gone = Raw::start(Answer::silence()).unwrap();
+    // Nobody else is given its port.
+    let gone = Server::start(ServerOptions::new()).unwrap();
+    gone.crash();
     let machine = gone.endpoint();
-    drop(gone);
     let environment = move || Environment {
         variables: AmazonS3Builder::new().with_config(AmazonS3ConfigKey::MetadataEndpoint, &machine),
         ..Environment::default()
@@ -434,7 +435,7 @@ async fn faults_of_a_get_have_their_kinds_in_time() {
         let begun = Instant::now();
         let error = failure(&server, "x").await.into_error(None);
         assert_eq!(error.kind(), expected, "{fault:?}: {}", error.to_line());
-        assert!(begun.elapsed() < TIMEOUT + TIMEOUT / 10, "{fault:?}: {:?}", begun.elapsed());
+        assert!(begun.elapsed() < 2 * TIMEOUT, "{fault:?}: {:?}", begun.elapsed());
         server.mend();
     }
 }

@@ -137,11 +137,11 @@ impl Failures for InBucket {
 #[async_trait]
 impl Crash for InBucket {
     async fn crash(&self) -> Result<()> {
-        // The next one listens elsewhere, so that nothing of the old store gets through.
-        self.front().crash();
+        // What it has handed on already is carried out, so that nothing of it comes later.
+        let before = self.front();
+        tokio::task::spawn_blocking(move || before.stop()).await.expect("a stop");
+        // The next one listens elsewhere, so that nothing more of the old store gets through.
         *self.front.lock().unwrap_or_else(PoisonError::into_inner) = front(self.behind);
-        // What it has handed on already is being carried out.
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         Ok(())
     }
 }

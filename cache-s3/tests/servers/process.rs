@@ -1,6 +1,7 @@
 //! Servers that are other programs.
 
 use std::{
+    collections::BTreeSet,
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     sync::{Mutex, PoisonError},
@@ -11,7 +12,7 @@ use std::{
 use crate::trials::{Absent, variable};
 
 /// How long a server may take to listen; a machine that does much else is slow.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(300);
 
 /// A program that serves, started when it is wanted first, and killed in the end.
 pub(crate) struct Program(Mutex<Option<Result<Running, Absent>>>);
@@ -73,11 +74,17 @@ fn start(command: impl FnOnce(u16) -> Result<Command, Absent>) -> Result<Running
     Ok(running)
 }
 
-/// An address that nobody listens on now, and that nobody is given who asks for any.
+/// An address that nobody listens on now, and that nobody is given who asks for any. No two calls answer the same: who
+/// was given one may listen late.
 pub(crate) fn free_address() -> Result<SocketAddr, Absent> {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     for _ in 0..100 {
         // Below those that systems hand out.
-        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, fastrand::u16(20_000..30_000))) {
+        let port = fastrand::u16(20_000..30_000);
+        if given.insert(port)
+            && let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        {
             return listener.local_addr().map_err(Absent::broken);
         }
     }

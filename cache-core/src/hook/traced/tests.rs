@@ -98,7 +98,8 @@ static FIRST: LazyLock<[Dispatch; 2]> = LazyLock::new(|| {
 fn at(level: LevelFilter) -> (Spans, impl Subscriber + Send + Sync + 'static) {
     LazyLock::force(&FIRST);
     let spans = Spans::default();
-    (spans.clone(), tracing_subscriber::registry().with(spans.with_filter(level)))
+    // Before all of it: a filter of one layer does not keep the registry from a span that another test's wants.
+    (spans.clone(), tracing_subscriber::registry().with(level).with(spans))
 }
 
 fn traced() -> Hooks {

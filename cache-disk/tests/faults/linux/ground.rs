@@ -1,7 +1,13 @@
 //! Where workers work: a file system in memory of its own if there may be one, so that no sync has to wait
 //! for what others write, and else a temporary directory.
 
-use std::{io, path::Path, path::PathBuf, process::Command};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::Command,
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
 use tempfile::TempDir;
 
@@ -24,6 +30,18 @@ fn ok(command: &mut Command) -> io::Result<()> {
 
 pub(crate) fn mount(args: &[&str], at: &Path) -> io::Result<()> {
     ok(Command::new("mount").args(args).arg(at))
+}
+
+/// What is busy may be so for a moment only: a process that another thread has just forked has the files open that this
+/// one had, until it starts its program.
+pub(crate) fn when_free(change: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    let begun = Instant::now();
+    loop {
+        match change() {
+            Err(_) if begun.elapsed() < Duration::from_secs(10) => sleep(Duration::from_millis(10)),
+            outcome => return outcome,
+        }
+    }
 }
 
 pub(crate) fn unmount(at: &Path) {
@@ -63,7 +81,7 @@ impl Loop {
 
     /// Switches the power on again.
     pub(crate) fn mount_again(&self) -> io::Result<()> {
-        ok(Command::new("umount").arg(&self.at))?;
+        when_free(|| ok(Command::new("umount").arg(&self.at)))?;
         self.mount()
     }
 }

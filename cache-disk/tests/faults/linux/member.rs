@@ -142,8 +142,8 @@ impl Member {
                 Err(_) => return Err("an operation hangs".into()),
             }
             done += 1;
-            if done.is_multiple_of(100) {
-                self.say("n 100");
+            if done.is_multiple_of(10) {
+                self.say("n 10");
             }
         }
         for store in [&self.shared, &self.kept] {
