@@ -54,7 +54,7 @@ fn make_container(address: SocketAddr) -> std::result::Result<(), Absent> {
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
-    suite("azurite", |_| {
+    suite("azurite", 3, |_| {
         let command = |port: u16| {
             let mut command = Command::new(program("azurite-blob", "CACHE_S3_AZURITE")?);
             command.args(["--blobHost", "127.0.0.1", "--blobPort", &port.to_string()]);

@@ -13,7 +13,7 @@ use crate::{
 static SHARED: Mutex<Option<Result<Served, Absent>>> = Mutex::new(None);
 
 pub(crate) fn trials() -> Vec<Trial> {
-    suite("container", |_| {
+    suite("container", 1, |_| {
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         match shared.get_or_insert_with(Served::start) {
             Ok(served) => Ok(InBucket::new(served.address)),

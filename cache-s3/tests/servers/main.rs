@@ -2,7 +2,8 @@
 //!
 //! This executable is also the server in the container: `serve ADDRESS [BUCKET...]`.
 //!
-//! A server that is not here is shown as ignored, with the reason. `.ci/run` installs what it can.
+//! A server that is not here is shown as ignored, with the reason. `.ci/run` installs what it can. `CACHE_S3_LONG=1` tries
+//! all clauses on the emulator of Azure, too, of which else every third is tried.
 #![cfg_attr(
     feature = "s3",
     expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")

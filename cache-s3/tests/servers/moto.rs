@@ -13,7 +13,7 @@ use crate::{
 static MOTO: Program = Program::new();
 
 pub(crate) fn trials() -> Vec<Trial> {
-    suite("moto", |_| {
+    suite("moto", 1, |_| {
         let command = |port: u16| {
             let mut command = Command::new(program("moto_server", "CACHE_S3_MOTO")?);
             command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
