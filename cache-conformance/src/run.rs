@@ -87,6 +87,11 @@ impl RunOptions {
         self
     }
 
+    /// For how long random sequences are begun: on a store that is slow, the first ones have to be enough.
+    pub(crate) fn for_random(self) -> Duration {
+        (self.limit / 30).saturating_mul(self.cases.div_ceil(Self::default().cases)).min(self.limit / 3)
+    }
+
     /// What the environment of a test asks for.
     fn from_environment() -> Result<Self, String> {
         let mut options = Self::default();

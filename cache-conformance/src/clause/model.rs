@@ -54,7 +54,7 @@ const CALLS: usize = 14;
 /// What tasks see of an entry is explained by one order of their operations.
 pub async fn concurrent_histories_are_legal(factory: &dyn Factory) {
     let store = Subject::open(factory).await;
-    let until = Instant::now() + run::options().limit / 15;
+    let until = Instant::now() + run::options().for_random();
     let calls =
         ["put", "put", "put", "evict", "evict", "get", "get", "get_now", "get_entry", "contains", "meta"];
     let tasks = vec(vec((0..2_usize, select(calls.to_vec()), any::<bool>()), CALLS), TASKS);

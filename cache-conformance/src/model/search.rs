@@ -22,7 +22,7 @@ use crate::{
 pub(crate) fn search(clause: &str, check: impl Fn(&[Step]) -> Result<(), String>) -> Result<(), String> {
     let options = run::options();
     let seed = seed_of(options);
-    let until = Instant::now() + options.limit / 15;
+    let until = Instant::now() + options.for_random();
     let shrinking = Cell::new(false);
     let check = |steps: &[Step]| {
         let checked = catch_unwind(AssertUnwindSafe(|| check(steps)));
