@@ -236,7 +236,8 @@ impl DiskStore {
             Ok(Self(Arc::new(inner)))
         };
         let store = tasks.run("open", open).await?;
-        // A flush waits for the sweep: until then it is not known whether what died has left more than the index tells.
+        // A flush under a budget waits for the sweep: until then it is not known whether what died has left more than the
+        // index tells.
         let evicting = store.evicting("open").await?;
         let sweeping = store.clone();
         // Dead temporaries only cost space: what cannot be swept now is tried at the next open.

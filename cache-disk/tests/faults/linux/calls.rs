@@ -199,10 +199,10 @@ pub(crate) fn a_call_that_fails_harms_nothing(long: bool) -> Result<Completion, 
             calls += 1;
             for (turn, error) in ERRORS.iter().enumerate() {
                 for persists in [false, true] {
-                    // In the short run each call that changes anything, of each kind of operation, fails in every
-                    // way, once or for good; of the others, and where an operation comes again, the errors take turns.
-                    let is_first = *name == "plain" && kinds.contains(&point.step) && changes(&point.call);
-                    let every = is_sync(&point.call) || (turn < ERRORS.len() - 1 && is_first);
+                    // In the short run each call of each kind of operation fails in every way, once or for
+                    // good; where an operation comes again the errors take turns.
+                    let every = is_sync(&point.call)
+                        || (turn < ERRORS.len() - 1 && *name == "plain" && kinds.contains(&point.step));
                     let now =
                         (every || (at + turn) % ERRORS.len() == 0) && persists == ((at + turn) % 2 == 0);
                     if !long && !now {
