@@ -2,8 +2,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::{
-    Blob, BlobName, ByteRange, Digest, DigestPrefix, GetOptions, Key, KeyRef, Namespace, PutEntry,
-    PutOptions, PutOutcome, Result, Store, resolve,
+    Blob, BlobName, ByteRange, CopyOptions, CopyReport, Digest, DigestPrefix, GetOptions, Key, KeyRef,
+    Namespace, PutEntry, PutOptions, PutOutcome, Result, Store, copy, resolve,
 };
 
 /// What every store can do on top of [`Store`], written once: short digests and convenient forms.
@@ -187,6 +187,31 @@ pub trait StoreExt: Store {
     /// As [`put`](Store::put).
     async fn put_bytes(&self, key: &Key, bytes: Bytes) -> Result<PutOutcome> {
         self.put(key, PutEntry::data(bytes), PutOptions::default()).await
+    }
+
+    /// Copies the entries of a namespace, and of all below it, to another store: each as a whole, in one version, with
+    /// the time of its modification, and in the order of their keys. Reads leave no trace at the source. Blobs over
+    /// 1 MiB are streamed, where the source has that power. Tiers of a stack are copied by copying their stores.
+    ///
+    /// What the target has already in the same version is skipped, so that a copy that was interrupted is gone on
+    /// with by doing it again, or sooner from where [it came to](crate::CopyReport::resume_after).
+    /// Another version is replaced if it is [older](crate::Overwrite). What is put or removed meanwhile, on
+    /// either side, may be copied or not.
+    ///
+    /// An entry that cannot be copied is counted, and the others are; the [report](crate::CopyReport) tells of it.
+    /// Each that was written is read back and compared, and at the end the target is flushed.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](crate::ErrorKind::Invalid) if both are the same store; what the listing fails with if it
+    /// fails at once; [`Closed`](crate::ErrorKind::Closed). Other failures are in the report.
+    ///
+    /// # Cancel safety
+    ///
+    /// What was copied stays, maybe not read back or flushed. Each entry of the target is the old one or the new
+    /// one.
+    async fn copy_to(&self, to: &dyn Store, scope: &Namespace, options: &CopyOptions) -> Result<CopyReport> {
+        copy::copy(self, to, scope, options).await
     }
 }
 

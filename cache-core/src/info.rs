@@ -14,6 +14,9 @@ pub struct StoreInfo {
     pub max_entries: Option<u64>,
     /// The largest blob that it takes and that it reads.
     pub max_blob_bytes: Option<u64>,
+    /// Whether listings, budgets and `clean` count stored bytes, as listings do not know those of blobs: they are
+    /// `None` there.
+    pub counts_stored: bool,
     /// What it can do.
     pub powers: Powers,
     /// The tiers, fastest first; empty for a store without tiers.
@@ -30,6 +33,7 @@ impl StoreInfo {
             max_bytes: None,
             max_entries: None,
             max_blob_bytes: None,
+            counts_stored: false,
             powers,
             tiers: Vec::new(),
         }
@@ -53,6 +57,13 @@ impl StoreInfo {
     #[must_use]
     pub fn with_max_blob_bytes(mut self, max: Option<u64>) -> Self {
         self.max_blob_bytes = max;
+        self
+    }
+
+    /// Sets whether listings, budgets and `clean` count stored bytes.
+    #[must_use]
+    pub fn with_counts_stored(mut self, counts_stored: bool) -> Self {
+        self.counts_stored = counts_stored;
         self
     }
 

@@ -46,6 +46,7 @@ mod clock;
 mod codec;
 mod component;
 mod content;
+mod copy;
 mod digest;
 mod entry;
 mod envelope;
@@ -102,6 +103,7 @@ pub use {
     clock::{Clock, ManualClock, SystemClock},
     codec::{Codec, CodecId},
     content::verify_content,
+    copy::{CopyOptions, CopyProgress, CopyReport, Overwrite},
     digest::{Digest, DigestWriter},
     entry::{BlobMeta, EntryMeta, EntryRead, Place},
     envelope::{Envelope, SealedIndex, Sealer},
@@ -113,7 +115,7 @@ pub use {
     key_builder::KeyBuilder,
     keys::KeyManagement,
     latency::Latency,
-    metrics::{Baseline, Counters, Metrics},
+    metrics::{Baseline, BreakerState, Counters, Metrics, TierMetrics},
     namespace::Namespace,
     options::{GetOptions, ListOptions, PutMode, PutOptions},
     outcome::{PutOutcome, PutStatus, Refusal},

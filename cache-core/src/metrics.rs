@@ -2,6 +2,7 @@ mod baseline;
 mod display;
 #[cfg(feature = "metrics")]
 mod publish;
+mod tier;
 
 use std::{
     sync::{
@@ -14,7 +15,10 @@ use std::{
 use serde::Serialize;
 use thread_local::ThreadLocal;
 
-pub use self::baseline::Baseline;
+pub use self::{
+    baseline::Baseline,
+    tier::{BreakerState, TierMetrics},
+};
 use crate::{
     ErrorKind, GetOptions, Handover, Latency, PutOutcome, Result, VerifyReport, latency::LatencyRecorder,
 };
@@ -37,6 +41,8 @@ macro_rules! counters {
             pub resident_bytes: Option<u64>,
             /// Entries held now, where the store knows without I/O.
             pub entries: Option<u64>,
+            /// What a stack says of this store, where it is one of its tiers.
+            pub as_tier: Option<TierMetrics>,
             /// The stores below, fastest first.
             pub tiers: Vec<(Arc<str>, Metrics)>,
         }
@@ -77,6 +83,7 @@ macro_rules! counters {
                     $($latency: self.$latency.since(&baseline.$latency),)+
                     resident_bytes: self.resident_bytes,
                     entries: self.entries,
+                    as_tier: self.as_tier.map(|tier| tier.since(baseline.as_tier)),
                     tiers: self
                         .tiers
                         .iter()

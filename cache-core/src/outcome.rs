@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use crate::ErrorKind;
+
 /// Whether a put was stored, by policy. A failure is an [`Error`](crate::Error) instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -10,6 +12,20 @@ pub enum PutStatus {
     ///
     /// [`Fill`]: crate::PutMode::Fill
     Refused(Refusal),
+    /// The entry is visible, and waits in memory to be written to this tier. The next flush writes it, or says
+    /// that it could not be.
+    Queued,
+    /// This tier failed so. The put succeeded all the same, because enough others took it; what the tier had under
+    /// the key is not read any more.
+    Failed(ErrorKind),
+}
+
+impl PutStatus {
+    /// Whether the entry is visible: stored, or queued.
+    #[must_use]
+    pub fn is_visible(self) -> bool {
+        matches!(self, Self::Stored | Self::Queued)
+    }
 }
 
 /// Why a put was refused.
@@ -34,7 +50,7 @@ pub enum Refusal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PutOutcome {
-    /// Stored if any tier stored it.
+    /// Stored if any tier stored it, else queued if it waits for one.
     pub status: PutStatus,
     /// What each tier did, fastest first; empty for a store without tiers.
     pub tiers: Vec<(Arc<str>, PutStatus)>,
@@ -56,6 +72,6 @@ impl PutOutcome {
     /// Whether the entry is visible.
     #[must_use]
     pub fn is_stored(&self) -> bool {
-        self.status == PutStatus::Stored
+        self.status.is_visible()
     }
 }

@@ -12,7 +12,8 @@ pub struct FlushReport {
     pub durable: bool,
     /// How many entries this flush made durable, where the store counts them.
     pub entries: u64,
-    /// What each tier did, fastest first; empty for a store without tiers.
+    /// What each tier did, fastest first; empty for a store without tiers. Tiers that are never written are not in
+    /// it.
     pub tiers: Vec<(Arc<str>, FlushReport)>,
 }
 

@@ -15,7 +15,9 @@ use futures::{StreamExt, TryStreamExt};
 
 pub use report::VerifyReport;
 
-use crate::{EntryMeta, Error, ErrorKind, GetOptions, Key, ListOptions, Namespace, Result, Store, Usage};
+use crate::{
+    BlobName, EntryMeta, Error, ErrorKind, GetOptions, Key, ListOptions, Namespace, Result, Store, Usage,
+};
 
 /// Entries that are read at a time.
 const AT_ONCE: usize = 4;
@@ -237,17 +239,33 @@ pub async fn read_through<S: Store + ?Sized>(
     key: &Key,
     read: impl Fn(u64) + Send,
 ) -> Result<Option<u64>> {
-    let options = GetOptions::default().quietly().with_stream_above(IN_HAND);
-    let Some(entry) = store.get_entry(key, options).await? else { return Ok(None) };
     let mut bytes = 0_u64;
-    for (_, blob) in entry.blobs {
-        let mut pieces = blob.into_stream();
-        while let Some(piece) = pieces.try_next().await? {
-            bytes = bytes.saturating_add(piece.len() as u64);
+    let sum = &mut bytes;
+    let seen = read_pieces(store, key, move |_, piece| {
+        if !piece.is_empty() {
+            *sum = sum.saturating_add(piece.len() as u64);
             read(piece.len() as u64);
         }
+    });
+    Ok(seen.await?.map(|_| bytes))
+}
+
+/// [`read_through`], of which `see` is shown everything: of each blob an empty piece first.
+pub(crate) async fn read_pieces<S: Store + ?Sized>(
+    store: &S,
+    key: &Key,
+    mut see: impl FnMut(&BlobName, &[u8]) + Send,
+) -> Result<Option<EntryMeta>> {
+    let options = GetOptions::default().quietly().with_stream_above(IN_HAND);
+    let Some(entry) = store.get_entry(key, options).await? else { return Ok(None) };
+    for (name, blob) in entry.blobs {
+        see(&name, &[]);
+        let mut pieces = blob.into_stream();
+        while let Some(piece) = pieces.try_next().await? {
+            see(&name, &piece);
+        }
     }
-    Ok(Some(bytes))
+    Ok(Some(entry.meta))
 }
 
 /// What is told of how far it is.

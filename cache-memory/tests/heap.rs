@@ -1,13 +1,18 @@
 //! How much memory large blobs take on their way into the memory store and out of it.
 //!
 //! A process of its own in which nothing else happens: one test, and one clause at a time.
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use cache_conformance::{CLAUSES, Factory, Handle, Heap, Outcome, Setup};
-use cache_core::{Result, Store};
+use cache_core::{
+    BlobName, CopyOptions, Digest, Key, Namespace, PutEntry, PutOptions, Result, Store, StoreExt,
+};
 use cache_memory::{MemoryOptions, MemoryStore};
+use futures::{StreamExt, stream};
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
@@ -42,8 +47,26 @@ fn assert_keeps<F: Factory>(fresh: impl Fn() -> F) {
     }
 }
 
+/// A copy of 64 MiB between stores that share their pieces takes some pieces. To be called before anything takes more.
+fn assert_copies_in_pieces() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let open = || MemoryStore::open(MemoryOptions::unlimited()).unwrap();
+        let (from, to) = (open(), open());
+        let pieces = stream::iter((0..64_u8).map(|n| Ok(Bytes::from(vec![n; 1 << 20])))).boxed();
+        let entry = PutEntry::default().with_stream(BlobName::DATA, None, pieces);
+        from.put(&Key::from(Digest::of("k")), entry, PutOptions::default()).await.unwrap();
+        let before = dhat::HeapStats::get().curr_bytes;
+        let options = CopyOptions::default();
+        assert_eq!(from.copy_to(&to, &Namespace::root(), &options).await.unwrap().copied, 1);
+        let most = dhat::HeapStats::get().max_bytes - before;
+        assert!(most < 8 << 20, "{most} of 64 MiB");
+    });
+}
+
 #[test]
 fn large_blobs_stream_in_little_memory() {
     let _profiler = dhat::Profiler::builder().testing().build();
+    assert_copies_in_pieces();
     assert_keeps(|| InMemory);
 }

@@ -7,7 +7,7 @@ use std::{cmp::Reverse, mem, sync::Arc, time::SystemTime};
 use bytes::Bytes;
 use cache_core::{
     BlobName, Envelope, Error, ErrorKind, Key, PutBlob, PutEntry, PutMode, PutOptions, PutOutcome, Refusal,
-    Result, Sealer,
+    Result, Sealer, collect_capped,
 };
 use futures::TryStreamExt;
 
@@ -19,6 +19,9 @@ use crate::{
     object::{Index, IndexedBlob},
     upload::{Condition, Upload},
 };
+
+/// Streams of at most so many promised bytes are held in hand, to lie near the end.
+const SMALL: u64 = 64 << 10;
 
 /// Why a put came to nothing that is an error.
 enum Stop {
@@ -101,19 +104,25 @@ impl Engine {
         if blobs.is_empty() {
             return Ok(());
         }
-        // The longest first, so that small ones lie near the end.
-        blobs.sort_by_key(|(_, blob)| (matches!(blob, PutBlob::Bytes(_)), Reverse(blob.known_len())));
         let known = blobs.iter().try_fold(0_u64, |sum, (_, blob)| {
             Some(sum.saturating_add(Envelope::sealed_len(blob.known_len()?)))
         });
         let upload = Upload::new(self, self.path(key)?, known);
         let mut staged = Staged { upload, index: Index::default(), in_hand: Vec::new(), created };
+        // Streams are read in the order in which they were added: who feeds several stores waits for each of them.
         for (name, blob) in blobs {
             match blob {
                 PutBlob::Bytes(bytes) => staged.in_hand.push((name, bytes)),
+                small @ PutBlob::Stream { len: Some(..=SMALL), .. } => {
+                    let stream = small.into_checked_stream(&name, self.options.max_blob_bytes);
+                    let bytes = collect_capped(stream, SMALL).await?;
+                    staged.in_hand.push((name, bytes));
+                }
                 stream @ PutBlob::Stream { .. } => self.stage(key, &mut staged, name, stream).await?,
             }
         }
+        // The longest first, so that small ones lie near the end.
+        staged.in_hand.sort_by_key(|(_, bytes)| Reverse(bytes.len()));
         self.check_budget(staged.sealed_len())?;
         if options.mode == PutMode::Replace {
             for (name, bytes) in mem::take(&mut staged.in_hand) {

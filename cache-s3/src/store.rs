@@ -45,6 +45,7 @@ impl Store for S3Store {
         StoreInfo::new("s3", engine.client.location().to_string(), powers)
             .with_max_bytes(engine.options.max_bytes)
             .with_max_blob_bytes(engine.options.max_blob_bytes)
+            .with_counts_stored(true)
     }
 
     fn metrics(&self) -> Metrics {

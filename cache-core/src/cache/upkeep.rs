@@ -16,8 +16,9 @@ use futures::{
 use tokio::time::Instant;
 
 use crate::{
-    Cache, CleanPolicy, CleanReport, CloseReport, Digest, DigestPrefix, EntryMeta, FlushReport, Intent,
-    KeyRef, ListOptions, Operation, Result, Target, Usage, VerifyOptions, VerifyReport,
+    Cache, CleanPolicy, CleanReport, CloseReport, CopyOptions, CopyReport, Digest, DigestPrefix, EntryMeta,
+    FlushReport, Intent, KeyRef, ListOptions, Namespace, Operation, Result, StoreExt, Target, Usage,
+    VerifyOptions, VerifyReport,
     cache::shared_work::timer,
     hook::{pulled, within},
     resolve,
@@ -151,6 +152,29 @@ impl Cache {
     pub async fn verify(&self, options: &VerifyOptions) -> Result<VerifyReport> {
         let verify = self.store().verify(self.address(), options);
         within(self.hooks(), || self.scope_operation("verify", Intent::Read), verify).await
+    }
+
+    /// Copies every entry of this namespace, and of all below it, to the namespace of `to`, and below it. As
+    /// [`StoreExt::copy_to`](crate::StoreExt::copy_to) says; `options.into` is taken below that namespace. Hooks
+    /// of both handles are entered once.
+    ///
+    /// # Errors
+    ///
+    /// As [`StoreExt::copy_to`](crate::StoreExt::copy_to).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`StoreExt::copy_to`](crate::StoreExt::copy_to).
+    pub async fn copy_to(&self, to: &Self, options: &CopyOptions) -> Result<CopyReport> {
+        let into = to.address().join(options.into.as_ref().unwrap_or(&Namespace::root()))?;
+        let options = options.clone().with_into(into.clone());
+        let copy = async {
+            let report = self.store().copy_to(&**to.store(), self.address(), &options).await;
+            to.flights().overtake(&into);
+            report
+        };
+        let write = within(to.hooks(), || to.scope_operation("copy_to", Intent::Write), copy);
+        within(self.hooks(), || self.scope_operation("copy_to", Intent::Read), write).await
     }
 
     /// Makes everything that was put before durable, where the store can.

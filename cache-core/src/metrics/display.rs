@@ -53,6 +53,9 @@ impl Metrics {
         if let Some(bytes) = self.resident_bytes {
             writeln!(f, "{pad}{:<16} {}", "resident:", size(bytes))?;
         }
+        if let Some(tier) = &self.as_tier {
+            tier.write(f, &pad)?;
+        }
         for (name, tier) in &self.tiers {
             writeln!(f, "{pad}{name}:")?;
             tier.write(f, indent + 2)?;

@@ -1,6 +1,6 @@
 use ::metrics::{counter, gauge};
 
-use crate::Metrics;
+use crate::{BreakerState, Metrics};
 
 /// What is told of each histogram; 1 is the longest of all.
 const QUANTILES: [(&str, f64); 4] = [("0.5", 0.5), ("0.9", 0.9), ("0.99", 0.99), ("1", 1.0)];
@@ -46,6 +46,19 @@ impl Metrics {
                     let labels = [cache, tier, ("quantile", label.to_owned())];
                     gauge!(name, &labels).set(duration.as_secs_f64());
                 }
+            }
+        }
+        if let Some(of_tier) = &self.as_tier {
+            for (name, total) in of_tier.totals() {
+                counter!(name, &labels).absolute(total);
+            }
+            let now = [
+                ("cache_tier_queued_entries", of_tier.queued_entries),
+                ("cache_tier_queued_bytes", of_tier.queued_bytes),
+                ("cache_tier_breaker_open", u64::from(of_tier.breaker != BreakerState::Closed)),
+            ];
+            for (name, figure) in now {
+                gauge!(name, &labels).set(figure as f64);
             }
         }
         for (name, below) in &self.tiers {

@@ -1,7 +1,7 @@
 use std::sync::{Mutex, atomic::AtomicUsize};
 
 use super::*;
-use crate::{BlobName, Digest, PutEntry, PutOptions, toy::Toy, wrap::probe::Probe};
+use crate::{Digest, PutEntry, PutOptions, toy::Toy, wrap::probe::Probe};
 
 /// Ascending.
 fn digests(count: u32) -> Vec<Digest> {

@@ -138,6 +138,7 @@ impl<S: Store> Store for Compressed<S> {
     fn info(&self) -> StoreInfo {
         let mut info = (*self.info).clone();
         (info.powers.shared_bytes, info.powers.spills) = (false, false);
+        info.counts_stored = true;
         info
     }
 

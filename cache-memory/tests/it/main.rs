@@ -2,6 +2,7 @@
 
 mod compressed;
 mod conformance;
+mod copy;
 mod crowd;
 mod decorated;
 mod durable;

@@ -58,6 +58,35 @@ async fn entries_of_all_sizes_about_a_part_round_trip() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_are_read_in_the_order_in_which_they_were_added() {
+    let server = server();
+    let store = open(&server, options()).await;
+    let blobs = [("first", 100_u64), ("second", 200_000), ("third", 300_000), ("fourth", 1000)];
+    // Each begins once the one before has been read to its end.
+    let (first, mut begin) = futures::channel::oneshot::channel::<()>();
+    first.send(()).unwrap();
+    let mut entry = PutEntry::default();
+    for (number, (blob, len)) in (0..).zip(blobs) {
+        let (ended, next) = futures::channel::oneshot::channel();
+        let before = std::mem::replace(&mut begin, next);
+        let content = bytes(number, usize::try_from(len).unwrap());
+        let piece = stream::once(async move {
+            before.await.unwrap();
+            Ok(content)
+        });
+        let end = stream::once(async move { _ = ended.send(()) }).filter_map(|()| std::future::ready(None));
+        entry = entry.with_stream(name(blob), Some(len), piece.chain(end).boxed());
+    }
+    let key = key(0);
+    let put = store.put(&key, entry, PutOptions::default());
+    tokio::time::timeout(Duration::from_secs(120), put).await.expect("streams are waited for").unwrap();
+    for (number, (blob, len)) in (0..).zip(blobs) {
+        let found = store.get_bytes(&key, &name(blob)).await.unwrap().unwrap();
+        assert_eq!(found, bytes(number, usize::try_from(len).unwrap()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_more_parts_are_on_their_way_than_allowed() {
     let server = server();
     let store = open(&server, options().with_concurrent_parts(2)).await;
