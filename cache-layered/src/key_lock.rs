@@ -5,16 +5,21 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
 use cache_core::Key;
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{Notify, OwnedMutexGuard};
+
+use crate::fetch::{Boarded, Fetching, Flights, Landed, Registration, Want};
 
 /// The keys that somebody works on now.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct KeyLocks(Arc<Mutex<Slots>>);
+pub(crate) struct KeyLocks {
+    slots: Arc<Mutex<Slots>>,
+    landed: Arc<Landed>,
+}
 
 /// Slots, and how many watch each.
 type Slots = HashMap<Key, (usize, Arc<Slot>)>;
@@ -24,11 +29,16 @@ struct Slot {
     lock: Arc<tokio::sync::Mutex<()>>,
     /// Counts finished writes.
     writes: AtomicU64,
+    /// Those who write, and those who wait for their turn to.
+    writers: AtomicUsize,
+    /// Tells that there is one more of them.
+    called: Notify,
+    flights: Flights,
 }
 
 impl KeyLocks {
     fn map(&self) -> MutexGuard<'_, Slots> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn watch(&self, key: &Key) -> Watch {
@@ -38,11 +48,11 @@ impl KeyLocks {
         Watch { locks: self.clone(), key: key.clone(), slot: Arc::clone(slot) }
     }
 
-    /// Waits for this key's turn to write.
+    /// Waits for this key's turn to write. A promotion that waits for its source gives way.
     pub(crate) async fn write(&self, key: &Key) -> WriteGuard {
-        let watch = self.watch(key);
-        let lock = Arc::clone(&watch.slot.lock).lock_owned().await;
-        WriteGuard { watch, _lock: lock }
+        let writer = Writer::of(self.watch(key));
+        let lock = Arc::clone(&writer.0.slot.lock).lock_owned().await;
+        WriteGuard { writer, _lock: lock }
     }
 
     /// Waits until nobody writes the key, or one of those who do has ended.
@@ -55,7 +65,7 @@ impl KeyLocks {
     pub(crate) fn try_spill(&self, key: &Key) -> Option<SpillGuard> {
         let watch = self.watch(key);
         let lock = Arc::clone(&watch.slot.lock).try_lock_owned().ok()?;
-        Some(SpillGuard { _lock: lock, _watch: watch })
+        Some(SpillGuard { watch, _lock: lock })
     }
 
     /// Taken before a value is read that may be promoted.
@@ -64,14 +74,49 @@ impl KeyLocks {
         let writes = watch.slot.writes.load(Ordering::Acquire);
         Ticket { watch, writes }
     }
+
+    /// Taken before the fastest tier is asked by a reader who may have to ask the others, too.
+    pub(crate) fn landed(&self, key: &Key) -> u64 {
+        self.landed.seen(key)
+    }
+
+    /// Has a reader whom the fastest tier could not answer share the work of others who ask for the same, or
+    /// begin it. `seen` is what `landed` said before; without it the reader is not sent back to the fastest tier.
+    pub(crate) fn board(
+        &self,
+        key: &Key,
+        want: &Want,
+        seen: Option<u64>,
+        begin: impl FnOnce(Registration) -> Fetching,
+    ) -> Boarded {
+        let watch = self.watch(key);
+        // What a write in hand has not reached yet is for those alone who come before its end.
+        if watch.slot.writers.load(Ordering::Acquire) > 0 {
+            return Boarded::Alone;
+        }
+        let is_late = || seen.is_some_and(|seen| self.landed.seen(key) != seen);
+        let registered = self.watch(key);
+        let landed = Arc::clone(&self.landed);
+        watch.slot.flights.board(want, is_late, move |left| begin(Registration::of(registered, left, landed)))
+    }
 }
 
 /// Keeps a key's slot in the map while somebody needs it.
 #[derive(Debug)]
-struct Watch {
+pub(crate) struct Watch {
     locks: KeyLocks,
     key: Key,
     slot: Arc<Slot>,
+}
+
+impl Watch {
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    pub(crate) fn flights(&self) -> &Flights {
+        &self.slot.flights
+    }
 }
 
 impl Drop for Watch {
@@ -86,25 +131,52 @@ impl Drop for Watch {
     }
 }
 
+/// One who writes, or waits for the turn.
+#[derive(Debug)]
+struct Writer(Watch);
+
+impl Writer {
+    fn of(watch: Watch) -> Self {
+        watch.slot.writers.fetch_add(1, Ordering::AcqRel);
+        watch.slot.called.notify_waiters();
+        Self(watch)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.0.slot.writers.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 /// The right to write a key.
 #[derive(Debug)]
 pub(crate) struct WriteGuard {
-    watch: Watch,
+    writer: Writer,
     _lock: OwnedMutexGuard<()>,
 }
 
 impl Drop for WriteGuard {
     fn drop(&mut self) {
         // Before the lock is given back, so that whoever gets it next sees the write.
-        self.watch.slot.writes.fetch_add(1, Ordering::AcqRel);
+        self.writer.0.slot.writes.fetch_add(1, Ordering::AcqRel);
+        // Before the caller is answered: who comes then finds what was written.
+        self.writer.0.slot.flights.forget();
     }
 }
 
 /// The right to copy a key's entry, which stays the version that it is.
 #[derive(Debug)]
 pub(crate) struct SpillGuard {
+    watch: Watch,
     _lock: OwnedMutexGuard<()>,
-    _watch: Watch,
+}
+
+impl Drop for SpillGuard {
+    fn drop(&mut self) {
+        // Who was told that the entry is not below was told so before it came there.
+        self.watch.slot.flights.forget();
+    }
 }
 
 /// What a promotion needs to know that its value is still the newest.
@@ -119,7 +191,29 @@ impl Ticket {
     /// promotion of the key is.
     pub(crate) fn claim(&self) -> Option<OwnedMutexGuard<()>> {
         let lock = Arc::clone(&self.watch.slot.lock).try_lock_owned().ok()?;
-        (self.watch.slot.writes.load(Ordering::Acquire) == self.writes).then_some(lock)
+        self.is_newest().then_some(lock)
+    }
+
+    /// Whether no write has ended since.
+    fn is_newest(&self) -> bool {
+        self.watch.slot.writes.load(Ordering::Acquire) == self.writes
+    }
+
+    /// Whether nobody has written since, or is about to.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.watch.slot.writers.load(Ordering::Acquire) == 0 && self.is_newest()
+    }
+
+    /// Waits until somebody wants to write the key.
+    pub(crate) async fn called(&self) {
+        loop {
+            let mut called = std::pin::pin!(self.watch.slot.called.notified());
+            called.as_mut().enable();
+            if self.watch.slot.writers.load(Ordering::Acquire) > 0 {
+                return;
+            }
+            called.await;
+        }
     }
 }
 

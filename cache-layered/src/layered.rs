@@ -4,7 +4,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
@@ -15,41 +15,58 @@ use cache_core::{
     PutEntry, PutOptions, PutOutcome, Result, Store, StoreInfo, Usage, VerifyOptions, VerifyReport,
     clean_by_listing, usage_by_listing,
 };
-use futures::{
-    FutureExt, StreamExt,
-    future::{BoxFuture, join_all},
-    stream,
-    stream::BoxStream,
-};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream, stream::BoxStream};
 use tokio::{runtime::Handle, time::Instant};
 use tokio_util::task::TaskTracker;
 
 use crate::{
+    Quorum, WritePolicy,
+    close::close_all,
+    flush::{adding, flush_all},
     key_lock::KeyLocks,
     merge,
+    promote::Underway,
     spill::Spilling,
     tier::{LayeredBuilder, Tier, info_of},
 };
 
-/// Stores as tiers, fastest first. Clones share them.
+/// Stores as tiers, fastest first. Clones share them. [`TierOptions`](crate::TierOptions) say what each is for.
 ///
-/// - **Reads** ask the tiers in order, one atomic read each. A tier that fails is passed over and
-///   counted; the read fails only if no tier could answer. What a slower tier has is copied into the
-///   faster ones as a whole entry, if their limits let it in; a copy that fails does not fail the read.
-///   A read of a range copies nothing.
-/// - **Puts** that replace an entry go to every tier, fastest first. One that fails leaves the older value:
-///   slower tiers are not touched, faster ones drop what they took. Streams are read once. Merges and fills
-///   go to the slowest tier that has the entry; faster ones drop it until the next read brings it back
-///   whole, slower ones get a copy of the whole.
+/// - **Reads** ask the tiers that are read in order, one atomic read each. A tier that fails is passed over and
+///   counted; the read fails only if no tier could answer. What a slower tier has is fetched once for all who ask
+///   for it at the same time, and [copied](crate::Promotion) into the faster ones as a whole entry, if their limits
+///   let it in. A large one streams to its reader and to those tiers at once. A copy that fails, hangs or has no room
+///   does not fail the read. A read of a range, and a quiet one, is answered alone and copies nothing.
+/// - **Puts** that replace an entry go to every tier that is written by puts, fastest first, and the answer tells what
+///   each did. One that fails leaves the older value: slower tiers are not touched, faster ones drop what they took.
+///   Only a tier that is written behind may have lost the older value already, of which the next flush tells.
+///   Streams are read once. Merges and fills go to the slowest tier that is read and written and has the entry; faster
+///   ones drop it until the next read brings it back whole, slower ones get a copy of the whole. They fail if a tier
+///   cannot tell whether it has the entry, also if it is written behind, or a quorum could do without it.
+/// - **Behind**: a tier with the policy [`Behind`](crate::WritePolicy::Behind) gets its puts from a queue in memory, which is
+///   bounded and which all reads of the tier go by. What it can never write is lost, and counted as `dropped`; the older
+///   value is evicted then. Evictions are not queued. What waits is lost with the process.
+/// - **Quorum**: where [fewer than all](crate::Quorum) tiers have to take a write, it succeeds although others fail. Those
+///   are owed it by the same queue, and a flush fails as long as it cannot be written. A stream needs every tier.
 /// - **Spill**: a tier with the policy [`Spill`](crate::WritePolicy::Spill) gets what the tier above it evicts or
 ///   is too small for, each version once. A put over a key that it has is written to it, too; merges live
 ///   there. What cannot be written there is lost and counted as `spill_errors`. A flush and a close write down what
 ///   the upper tier alone has, if the stack is durable by the lower one, which has to be this stack's alone.
-/// - **Evictions** take the entry from all tiers. `contains` and `meta` ask the tiers in order, promote
-///   nothing, and fail rather than guess if a tier cannot tell. `flush` and `close` mean every tier.
+/// - **Evictions** take the entry from all tiers that are written; what others keep in one that is
+///   [never](crate::WritePolicy::Never) is still found afterwards. `contains` and `meta` ask the tiers that are to answer
+///   for existence in order, promote nothing, and fail rather than guess if one of those cannot tell.
+/// - **Sick tiers**: one that has a deadline is waited for no longer. One that fails too often in a row is left alone
+///   for a while by its [breaker](crate::BreakerOptions), and then until one call has found it well. A write that was
+///   given up may still land, but before the next one of its key. The tier above one for spill has neither.
+/// - **Flush** means every tier that is written, and what waits for it. The answer tells of each; it is an error if one
+///   of them fails, if something could not be written now, or if a queued put was lost since the last flush.
+/// - **Close** ends what is under way, writes what waits and closes every tier, as long as it may, and says how much was
+///   left, also in its error if one fails. A tier that ignores the deadline has a second more; without a deadline it is
+///   waited for.
 /// - **Verify** reads each tier apart. What is damaged in one is written again from another that has a sound copy, with
-///   its time; which of several copies, decides the slowest tier.
-/// - **Listings** merge those of the tiers: the same key is one entry. They need every tier.
+///   its time; which of several copies, decides the slowest tier. [`repair`](Self::repair) also finds what is missing or old.
+/// - **Listings** merge those of the tiers that are read: the same key is one entry. They need every one of them. If one
+///   [counts stored bytes](cache_core::StoreInfo::counts_stored), the stack does.
 /// - **Several processes** may share the slower tiers. A tier of one process alone, such as memory, learns
 ///   nothing of what others write: what it took once it answers until it lets go of it, as a whole.
 ///
@@ -61,12 +78,14 @@ pub struct LayeredStore(Arc<Inner>);
 
 struct Inner {
     tiers: Vec<Tier>,
+    quorum: Quorum,
     info: StoreInfo,
     clock: Arc<dyn Clock>,
     counters: Arc<Counters>,
     locks: KeyLocks,
     /// The copies into other tiers, and the writes that run to their end.
     tasks: TaskTracker,
+    underway: Underway,
     spilling: Option<Spilling>,
     cleaning: tokio::sync::Mutex<()>,
     closed: AtomicBool,
@@ -79,21 +98,27 @@ impl LayeredStore {
     }
 
     /// A stack of these tiers; `None` if what one evicts is another stack's.
-    pub(crate) fn of(mut tiers: Vec<Tier>, clock: Arc<dyn Clock>) -> Option<Self> {
+    pub(crate) fn of(mut tiers: Vec<Tier>, quorum: Quorum, clock: Arc<dyn Clock>) -> Option<Self> {
         let info = info_of(&tiers);
-        tiers.iter_mut().for_each(|tier| tier.recency = info.powers.recency);
         let (counters, locks, tasks) = (Arc::default(), KeyLocks::default(), TaskTracker::new());
+        for tier in &mut tiers {
+            tier.recency = info.powers.recency;
+            tier.counts_stored = info.counts_stored;
+            tier.take_up(quorum, &tasks, &clock);
+        }
         let spilling = Spilling::of(&tiers, &locks, &counters, &tasks);
         if spilling.as_ref().is_some_and(|spilling| !spilling.begin()) {
             return None;
         }
         Some(Self(Arc::new(Inner {
             tiers,
+            quorum,
             info,
             clock,
             counters,
             locks,
             tasks,
+            underway: Underway::default(),
             spilling,
             cleaning: tokio::sync::Mutex::default(),
             closed: AtomicBool::new(false),
@@ -102,6 +127,32 @@ impl LayeredStore {
 
     pub(crate) fn tiers(&self) -> &[Tier] {
         &self.0.tiers
+    }
+
+    /// The tiers that are read, fastest first. What is not read stands behind them.
+    pub(crate) fn read_tiers(&self) -> &[Tier] {
+        let read = self.0.tiers.iter().take_while(|tier| tier.options.read).count();
+        self.0.tiers.get(..read).unwrap_or_default()
+    }
+
+    /// The tiers that are written, fastest first. What is not written stands behind them.
+    pub(crate) fn written_tiers(&self) -> &[Tier] {
+        let written = self.0.tiers.iter().take_while(|tier| tier.options.write != WritePolicy::Never).count();
+        self.0.tiers.get(..written).unwrap_or_default()
+    }
+
+    /// The tiers that are both.
+    pub(crate) fn kept_tiers(&self) -> &[Tier] {
+        let (read, written) = (self.read_tiers(), self.written_tiers());
+        if read.len() < written.len() { read } else { written }
+    }
+
+    pub(crate) fn now(&self) -> SystemTime {
+        self.0.clock.now()
+    }
+
+    pub(crate) fn quorum(&self) -> Quorum {
+        self.0.quorum
     }
 
     pub(crate) fn facts(&self) -> &StoreInfo {
@@ -120,6 +171,11 @@ impl LayeredStore {
         &self.0.locks
     }
 
+    /// The promotions that have not ended.
+    pub(crate) fn underway(&self) -> &Underway {
+        &self.0.underway
+    }
+
     /// As [`to_its_end`], as a task of this stack.
     pub(crate) fn to_its_end<T: Send + 'static>(
         &self,
@@ -136,7 +192,7 @@ impl LayeredStore {
         }
     }
 
-    fn open_for(&self, operation: &'static str) -> Result<()> {
+    pub(crate) fn open_for(&self, operation: &'static str) -> Result<()> {
         if self.0.closed.load(Ordering::Acquire) {
             return Err(Error::new(ErrorKind::Closed, "layered", operation));
         }
@@ -164,7 +220,7 @@ impl KeyManagement for LayeredStore {
 
     fn list(&self, options: ListOptions) -> BoxStream<'static, Result<EntryMeta>> {
         match self.open_for("list") {
-            Ok(()) => merge::list(&self.0.tiers, self.spilling().map(Spilling::source_at), &options),
+            Ok(()) => merge::list(self.read_tiers(), self.spilling().map(Spilling::source_at), &options),
             Err(closed) => stream::iter([Err(closed)]).boxed(),
         }
     }
@@ -178,7 +234,12 @@ impl Store for LayeredStore {
 
     fn metrics(&self) -> Metrics {
         let mut metrics = self.0.counters.snapshot();
-        metrics.tiers = self.0.tiers.iter().map(|tier| (tier.name.clone(), tier.store.metrics())).collect();
+        let of = |tier: &Tier| {
+            let mut metrics = tier.store.metrics();
+            metrics.as_tier = Some(tier.as_tier());
+            (tier.name.clone(), metrics)
+        };
+        metrics.tiers = self.0.tiers.iter().map(of).collect();
         metrics
     }
 
@@ -238,7 +299,7 @@ impl Store for LayeredStore {
         self.open_for("clean")?;
         let _one_at_a_time = self.0.cleaning.lock().await;
         let counters = &self.0.counters;
-        clean_by_listing(self, scope, policy, self.0.clock.now(), |entry| {
+        clean_by_listing(&Kept(self.clone()), scope, policy, self.0.clock.now(), |entry| {
             counters.eviction(entry.counted_bytes());
         })
         .await
@@ -254,8 +315,12 @@ impl Store for LayeredStore {
     async fn flush(&self) -> Result<FlushReport> {
         let flushed = match self.open_for("flush") {
             Ok(()) => {
+                // They may fill a tier that is durable.
+                self.0.underway.drained().await;
                 let written = self.write_down().await;
-                flush_all(&self.0.tiers).await.and_then(|report| written.map(|()| report))
+                flush_all(self.written_tiers(), self.kept_tiers().len())
+                    .await
+                    .and_then(|report| written.map(|()| report))
             }
             Err(closed) => Err(closed),
         };
@@ -274,14 +339,14 @@ impl Store for LayeredStore {
             left = left.saturating_add(spilling.left());
             deadline = deadline.map(|deadline| deadline.saturating_sub(begun.elapsed()));
         }
-        let closes = join_all(self.0.tiers.iter().map(|tier| tier.store.close(deadline))).await;
-        let mut reports = Vec::new();
-        for (tier, report) in self.0.tiers.iter().zip(closes) {
-            reports.push((tier.name.clone(), report.map_err(|error| tier.failed("close", error))?));
+        match close_all(&self.0.tiers, deadline).await {
+            Ok(mut report) => {
+                report.left = report.left.saturating_add(left);
+                Ok(report)
+            }
+            Err(error) if left > 0 => Err(adding(error, &format!("the stack left {left}"))),
+            Err(error) => Err(error),
         }
-        let mut report = CloseReport::of_tiers(reports);
-        report.left = report.left.saturating_add(left);
-        Ok(report)
     }
 }
 
@@ -317,22 +382,27 @@ async fn drain(tasks: &TaskTracker, deadline: Option<Duration>) -> (u64, Option<
     (left, Some(deadline.saturating_sub(begun.elapsed())))
 }
 
-/// Flushes every tier, also after one failed; the first failure is the answer.
-async fn flush_all(tiers: &[Tier]) -> Result<FlushReport> {
-    let flushes = join_all(tiers.iter().map(|tier| tier.store.flush())).await;
-    let reports: Result<Vec<_>> = tiers
-        .iter()
-        .zip(flushes)
-        .map(|(tier, report)| {
-            let report = report.map_err(|error| tier.failed("flush", error))?;
-            Ok((tier.name.clone(), report))
-        })
-        .collect();
-    reports.map(FlushReport::of_tiers)
+/// The entries that are this stack's to remove.
+#[derive(Debug)]
+struct Kept(LayeredStore);
+
+#[async_trait]
+impl KeyManagement for Kept {
+    async fn contains(&self, key: &Key) -> Result<bool> {
+        self.0.holds(key).await
+    }
+
+    async fn evict(&self, key: &Key) -> Result<()> {
+        self.0.evict(key).await
+    }
+
+    fn list(&self, options: ListOptions) -> BoxStream<'static, Result<EntryMeta>> {
+        merge::list(self.0.kept_tiers(), self.0.spilling().map(Spilling::source_at), &options)
+    }
 }
 
 /// What `work` answers, if it does before the deadline has passed.
-async fn within<T>(deadline: Option<Duration>, work: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn within<T>(deadline: Option<Duration>, work: impl Future<Output = T>) -> Option<T> {
     match deadline {
         Some(deadline) if Handle::try_current().is_ok() => tokio::time::timeout(deadline, work).await.ok(),
         _ => Some(work.await),

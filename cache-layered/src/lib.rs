@@ -1,14 +1,21 @@
 //! A cache store that composes other stores into tiers, fastest first.
 //!
 //! A read asks the tiers in order and copies what a slower one has into the faster ones; a put goes
-//! through to all; an eviction takes the entry from all. Any [`Store`](cache_core::Store) can be a
-//! tier, another layered store too.
+//! to all; an eviction takes the entry from all. A tier that is sick is left alone, and costs no
+//! answer that another one has. Any [`Store`](cache_core::Store) can be a tier, another layered store too.
 //!
-//! | You want to  | Look at                                  |
-//! |--------------|------------------------------------------|
-//! | build tiers  | [`LayeredStore::builder`]                |
-//! | say when a tier is written | [`WritePolicy`]            |
-//! | know the rules | [`LayeredStore`]                       |
+//! | You want to                                        | Look at                            |
+//! |----------------------------------------------------|------------------------------------|
+//! | build tiers                                        | [`LayeredStore::builder`]          |
+//! | know the rules                                     | [`LayeredStore`]                   |
+//! | say what a tier is for                             | [`TierOptions`]                    |
+//! | say when a tier is written: at once, behind, never | [`WritePolicy`]                    |
+//! | say what comes up from slower tiers, and when      | [`Promotion`]                      |
+//! | wait for a slow tier no longer than so long        | [`TierOptions::deadline`]          |
+//! | leave a sick tier alone                            | [`BreakerOptions`]                 |
+//! | have puts succeed although a tier fails            | [`Quorum`]                         |
+//! | put right what is damaged, missing or old in a tier | [`LayeredStore::repair`]          |
+//! | see how each tier does                             | [`TierMetrics`](cache_core::TierMetrics) in [`Metrics::as_tier`](cache_core::Metrics::as_tier) |
 //!
 //! ```
 //! use std::sync::Arc;
@@ -30,18 +37,35 @@
 //! This crate knows no concrete backend.
 #![doc(test(attr(deny(warnings), allow(dead_code))))]
 
+mod behind;
+mod close;
+mod fetch;
+mod flush;
 mod gather;
+mod guard;
 mod key_lock;
 mod layered;
 mod limbo;
 mod merge;
 mod policy;
 mod promote;
+mod quorum;
 mod read;
+mod repair;
+mod role;
 mod spill;
+mod stream;
+mod tally;
 mod tee;
+mod through;
 mod tier;
 mod verify;
 mod write;
 
-pub use {layered::LayeredStore, policy::WritePolicy, tier::LayeredBuilder};
+pub use {
+    layered::LayeredStore,
+    policy::WritePolicy,
+    repair::{RepairOptions, RepairProgress, RepairReport, TierRepair},
+    role::{BreakerOptions, Promotion, Quorum, TierOptions, WhenFull},
+    tier::LayeredBuilder,
+};

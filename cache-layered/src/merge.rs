@@ -17,11 +17,16 @@ pub(crate) fn combine(mut known: EntryMeta, tier: &Tier, slower: EntryMeta) -> E
         known.created = slower.created.or(known.created);
         known.modified = slower.modified.or(known.modified);
     }
-    known.stored_bytes = known.stored_bytes.saturating_add(slower.stored_bytes);
-    // A tier for spill counts it as an access that the entry was handed to it.
-    known.last_accessed = match tier.write {
-        WritePolicy::Spill => known.last_accessed.or(slower.last_accessed),
-        WritePolicy::Through => known.last_accessed.max(slower.last_accessed),
+    known.stored_bytes = if tier.counts_stored {
+        // It is what budgets go by, and the slower tier is the one that has all of them.
+        slower.stored_bytes
+    } else {
+        known.stored_bytes.saturating_add(slower.stored_bytes)
+    };
+    // A tier that is written later counts it as an access that the entry was handed to it.
+    known.last_accessed = match tier.options.write {
+        WritePolicy::Spill | WritePolicy::Behind => known.last_accessed.or(slower.last_accessed),
+        _ => known.last_accessed.max(slower.last_accessed),
     };
     known.access_count = known.access_count.max(slower.access_count);
     known.places.extend(slower.places);
@@ -44,6 +49,14 @@ pub(crate) fn placed(tier: &Tier, mut meta: EntryMeta) -> EntryMeta {
     }
     if !tier.recency {
         meta.last_accessed = None;
+    }
+    meta
+}
+
+/// The entry with the bytes that the stack counts of it.
+fn counted(tier: &Tier, mut meta: EntryMeta) -> EntryMeta {
+    if tier.counts_stored {
+        meta.stored_bytes = meta.counted_bytes();
     }
     meta
 }
@@ -115,7 +128,7 @@ fn merged(
             if head.next.is_none() && !head.ended {
                 let next = head.rest.try_next().await.map_err(|error| head.tier.failed("list", error))?;
                 head.ended = next.is_none();
-                head.next = next.map(|meta| placed(&head.tier, meta));
+                head.next = next.map(|meta| counted(&head.tier, placed(&head.tier, meta)));
             }
         }
         let Some(smallest) =
@@ -131,6 +144,10 @@ fn merged(
                     None => meta,
                 });
             }
+        }
+        if let Some(meta) = merged.as_mut().filter(|_| heads.iter().any(|head| head.tier.counts_stored)) {
+            // What is not known of all entries is told of none: sums would mix two kinds of bytes.
+            meta.bytes = None;
         }
         Ok(merged.map(|meta| (meta, heads)))
     })

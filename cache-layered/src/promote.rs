@@ -1,8 +1,32 @@
-//! Copies entries into faster tiers. A promotion that fails costs its caller nothing but the time.
+//! Copies entries into faster tiers. A promotion that fails costs its caller nothing but the time, and little of that.
 
-use cache_core::{EntryRead, PutMode, PutOptions, Result};
+mod underway;
 
-use crate::{WritePolicy, key_lock::Ticket, layered::LayeredStore, tee, tier::Tier, write::whole};
+use std::{sync::Arc, time::Duration};
+
+use cache_core::{EntryRead, Key, PutEntry, PutMode, PutOptions, Result};
+use tokio::sync::OwnedMutexGuard;
+
+pub(crate) use self::underway::{Room, Underway};
+use crate::{
+    Promotion, WritePolicy,
+    fetch::{InHand, Registration},
+    key_lock::Ticket,
+    layered::{LayeredStore, within},
+    tier::Tier,
+};
+
+/// How long a read waits for its copies.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// How long the value of a flight is handed out while it is copied beside the reads.
+const JOINABLE: Duration = Duration::from_secs(1);
+
+/// The key's turn, and the room that the bytes take, until all copies have ended.
+struct Held {
+    _turn: OwnedMutexGuard<()>,
+    _room: Room,
+}
 
 impl LayeredStore {
     /// The tiers faster than tier `hit` that let this entry in.
@@ -10,41 +34,110 @@ impl LayeredStore {
         let lengths = || entry.blobs.iter().map(|(_, blob)| blob.total_len());
         let bytes = lengths().fold(0, u64::saturating_add);
         let largest = lengths().max().unwrap_or(0);
-        let admitting = |tier: &&Tier| tier.write != WritePolicy::Spill && tier.admits(bytes, largest);
-        self.tiers().iter().take(hit).filter(admitting).cloned().collect()
+        let admitting = |tier: &&Tier| {
+            !matches!(tier.options.write, WritePolicy::Spill | WritePolicy::Never)
+                && tier.options.promotion != Promotion::Never
+                && tier.admits(bytes, largest)
+        };
+        self.read_tiers().iter().take(hit).filter(admitting).cloned().collect()
     }
 
-    /// Copies a whole entry, and waits for it.
-    pub(crate) async fn promote(&self, targets: Vec<Tier>, entry: EntryRead, ticket: Ticket) {
-        let store = self.clone();
-        let copying = self.to_its_end("promote", async move {
-            store.copy(targets, entry, ticket).await;
-            Ok(())
-        });
-        // A panic of a tier is its own; the read has its answer.
-        _ = copying.await;
-    }
-
-    async fn copy(&self, targets: Vec<Tier>, entry: EntryRead, ticket: Ticket) {
-        let Some(_alone) = ticket.claim() else { return };
-        let mut options = PutOptions::mode(PutMode::Fill);
-        options.created = entry.meta.modified;
-        let key = entry.meta.key.clone();
-        let (copies, pump) = tee::split(whole(entry), targets.len());
-        let puts = targets.iter().zip(copies).map(|(tier, copy)| {
-            let (key, options) = (&key, options.clone());
-            async move {
-                // What the tier has is not this version, or it would have answered itself.
-                if tier.store.contains(key).await? {
-                    tier.store.evict(key).await?;
+    /// Copies an entry that is in hand. Waits for those tiers that are to have it before the read is answered, for
+    /// a short time.
+    pub(crate) async fn promote(
+        &self,
+        targets: Vec<Tier>,
+        entry: &Arc<InHand>,
+        ticket: Ticket,
+        registration: Option<Registration>,
+    ) {
+        let is_inline = |tier: &Tier| tier.options.promotion == Promotion::Inline;
+        if targets.is_empty() {
+            return;
+        }
+        let begun = tokio::time::Instant::now();
+        let room = match targets.iter().any(is_inline) {
+            true => within(Some(PATIENCE), self.underway().room(entry.bytes())).await.flatten(),
+            false => self.underway().room_now(entry.bytes()),
+        };
+        let Some(room) = room else {
+            targets.iter().for_each(|tier| self.promoted(tier, false));
+            return;
+        };
+        let Some(turn) = ticket.claim() else { return };
+        let held = Arc::new(Held { _turn: turn, _room: room });
+        let (inline, beside): (Vec<_>, Vec<_>) = targets.into_iter().partition(is_inline);
+        let mut registration = registration;
+        let mut waits = Vec::new();
+        if !beside.is_empty() {
+            let copying = self.clone().copy(beside, Arc::clone(entry), Arc::clone(&held));
+            let joinable = registration.take().map(|registration| (registration.hold(), registration));
+            let copying = self.to_its_end("promote", async move {
+                let mut copying = std::pin::pin!(copying);
+                let mut copied = within(Some(JOINABLE), &mut copying).await;
+                if let Some((_flight, mut registration)) = joinable
+                    && copied == Some(true)
+                {
+                    registration.copied();
                 }
-                Ok(tier.store.put(key, copy.freely(), options).await?.is_stored())
+                if copied.is_none() {
+                    copied = Some(copying.await);
+                }
+                Ok(copied.unwrap_or(false))
+            });
+            if tokio::runtime::Handle::try_current().is_err() {
+                waits.push(copying);
             }
-        });
-        let (_, outcomes) = futures::join!(pump.run(), futures::future::join_all(puts));
-        for outcome in outcomes {
-            let outcome: Result<bool> = outcome;
-            self.counters().promotion(outcome.unwrap_or(false));
+        }
+        if !inline.is_empty() {
+            let copying = self.clone().copy(inline, Arc::clone(entry), held);
+            waits.push(self.to_its_end("promote", async move { Ok(copying.await) }));
+        }
+        let patience = PATIENCE.saturating_sub(begun.elapsed());
+        // A panic of a tier is its own; the read has its answer.
+        let copied = within(Some(patience), futures::future::join_all(waits)).await.unwrap_or_default();
+        if let Some(registration) = &mut registration
+            && copied.iter().any(|copied| matches!(copied, Ok(true)))
+        {
+            registration.copied();
         }
     }
+
+    /// Whether any tier has taken the entry.
+    async fn copy(self, targets: Vec<Tier>, entry: Arc<InHand>, held: Arc<Held>) -> bool {
+        let copies = targets.iter().map(|tier| async {
+            let copied = fill(tier, &entry.meta.key, entry.to_put(), entry.meta.modified).await;
+            self.promoted(tier, copied);
+            copied
+        });
+        let copied = futures::future::join_all(copies).await;
+        drop(held);
+        copied.contains(&true)
+    }
+
+    /// Counts a copy.
+    pub(crate) fn promoted(&self, tier: &Tier, succeeded: bool) {
+        tier.tally.promotion(succeeded);
+        self.counters().promotion(succeeded);
+    }
+}
+
+/// Whether the tier has this version of the entry now.
+pub(crate) async fn fill(
+    tier: &Tier,
+    key: &Key,
+    entry: PutEntry,
+    modified: Option<std::time::SystemTime>,
+) -> bool {
+    let put = async {
+        // What the tier has is not this version, or it would have answered itself.
+        if tier.store.contains(key).await? {
+            tier.store.evict(key).await?;
+        }
+        let mut options = PutOptions::mode(PutMode::Fill);
+        options.created = modified;
+        Ok(tier.store.put(key, entry, options).await?.is_stored())
+    };
+    let put: Result<bool> = put.await;
+    put.unwrap_or(false)
 }

@@ -3,22 +3,23 @@
 use cache_core::{Blob, BlobName, EntryMeta, EntryRead, Error, ErrorKind, GetOptions, Key, Result};
 
 use crate::{
+    fetch::{Beyond, Want, named},
     layered::LayeredStore,
+    limbo::Mark,
     merge::{combine, placed},
-    spill::Spilling,
     tier::{Tier, is_callers_fault},
 };
 
 /// What the tiers before this one said.
-#[derive(Default)]
-struct Asked {
-    answered: bool,
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked {
+    pub(crate) answered: bool,
     failure: Option<Error>,
     corrupt: Option<Error>,
 }
 
 impl Asked {
-    fn failed(&mut self, tier: &Tier, operation: &'static str, error: Error) -> Result<()> {
+    pub(crate) fn failed(&mut self, tier: &Tier, operation: &'static str, error: Error) -> Result<()> {
         let error = tier.failed(operation, error);
         if is_callers_fault(&error) {
             return Err(error);
@@ -43,7 +44,14 @@ impl Asked {
         }
     }
 
-    fn found(&self, store: &LayeredStore) {
+    /// What slower tiers said.
+    pub(crate) fn also(&mut self, slower: Self) {
+        self.answered |= slower.answered;
+        self.failure = self.failure.take().or(slower.failure);
+        self.corrupt = self.corrupt.take().or(slower.corrupt);
+    }
+
+    pub(crate) fn found(&self, store: &LayeredStore) {
         if self.corrupt.is_some() {
             store.counters().corrupt();
         }
@@ -55,20 +63,20 @@ impl Asked {
 
 impl LayeredStore {
     pub(crate) async fn read(&self, key: &Key, name: &BlobName, options: GetOptions) -> Result<Option<Blob>> {
+        let mut mark = self.mark(key);
         loop {
-            let mark = self.mark();
-            let found = self.read_once(key, name, options.clone()).await?;
-            if found.is_some() || !self.was_between(key, mark).await {
+            let found = self.read_once(key, name, &options).await?;
+            if found.is_some() || !self.was_between(key, &mut mark).await {
                 return Ok(found);
             }
         }
     }
 
     pub(crate) async fn read_entry(&self, key: &Key, options: GetOptions) -> Result<Option<EntryRead>> {
+        let mut mark = self.mark(key);
         loop {
-            let mark = self.mark();
-            let found = self.read_entry_once(key, options.clone()).await?;
-            if found.is_some() || !self.was_between(key, mark).await {
+            let found = self.read_entry_once(key, &options).await?;
+            if found.is_some() || !self.was_between(key, &mut mark).await {
                 return Ok(found);
             }
         }
@@ -77,10 +85,10 @@ impl LayeredStore {
     /// Whether any tier has the entry. A tier that cannot tell is an error unless another one has it:
     /// never `false` instead.
     pub(crate) async fn holds(&self, key: &Key) -> Result<bool> {
+        let mut mark = self.mark(key);
         loop {
-            let mark = self.mark();
             let found = self.holds_once(key).await?;
-            if found || !self.was_between(key, mark).await {
+            if found || !self.was_between(key, &mut mark).await {
                 return Ok(found);
             }
         }
@@ -88,109 +96,107 @@ impl LayeredStore {
 
     /// What the tiers know of the entry together; as [`holds`](Self::holds).
     pub(crate) async fn known(&self, key: &Key) -> Result<Option<EntryMeta>> {
+        let mut mark = self.mark(key);
         loop {
-            let mark = self.mark();
             let found = self.known_once(key).await?;
-            if found.is_some() || !self.was_between(key, mark).await {
+            if found.is_some() || !self.was_between(key, &mut mark).await {
                 return Ok(found);
             }
         }
     }
 
-    fn mark(&self) -> u64 {
-        self.spilling().map_or(0, Spilling::mark)
+    fn asked_for_existence(&self) -> impl Iterator<Item = &Tier> {
+        self.read_tiers().iter().filter(|tier| tier.options.existence)
     }
 
-    /// Whether a miss is none, and tiers have to be asked again.
-    async fn was_between(&self, key: &Key, mark: u64) -> bool {
-        match self.spilling() {
-            Some(spilling) => spilling.was_between(key, mark).await,
-            None => false,
+    fn mark(&self, key: &Key) -> Option<Mark> {
+        self.spilling().map(|spilling| spilling.mark(key))
+    }
+
+    /// Whether a miss is none, and tiers have to be asked again; they may be with the mark as it is then.
+    async fn was_between(&self, key: &Key, mark: &mut Option<Mark>) -> bool {
+        match (self.spilling(), mark) {
+            (Some(spilling), Some(mark)) => spilling.was_between(key, mark).await,
+            _ => false,
         }
     }
 
-    async fn read_once(&self, key: &Key, name: &BlobName, options: GetOptions) -> Result<Option<Blob>> {
+    async fn read_once(&self, key: &Key, name: &BlobName, options: &GetOptions) -> Result<Option<Blob>> {
+        // A part is answered as a part: it does not fetch all of what it was cut from.
+        if options.range.is_some() || options.quiet {
+            return self.read_part(key, name, options).await;
+        }
+        // It is fetched whole, other blobs included: those may be large.
+        let stream_above = GetOptions::DEFAULT_STREAM_ABOVE;
+        let want = Want { blob: Some(name.clone()), stream_above };
+        let mut again = false;
+        loop {
+            let mut asked = Asked::default();
+            // Back once at most: others of its group may land again and again while it asks.
+            let seen = (!again).then(|| self.locks().landed(key));
+            let Some(fastest) = self.read_tiers().first() else { return Ok(None) };
+            match fastest.store.get(key, name, options.clone()).await {
+                Ok(None) => asked.answered = true,
+                Ok(found) => return Ok(found),
+                Err(error) => asked.failed(fastest, "get", error)?,
+            }
+            match self.beyond(key, &want, options, seen, asked).await? {
+                Beyond::Found(mut entry) => return Ok(entry.take(name)),
+                Beyond::Nowhere(asked) => return asked.nowhere(self),
+                Beyond::Again => again = true,
+            }
+        }
+    }
+
+    async fn read_part(&self, key: &Key, name: &BlobName, options: &GetOptions) -> Result<Option<Blob>> {
         let mut asked = Asked::default();
-        let mut may_promote = options.range.is_none() && !options.quiet;
-        for (at, tier) in self.tiers().iter().enumerate() {
-            // A part is answered as a part: it does not fetch all of what it was cut from.
-            if at == 0 || !may_promote {
-                match tier.store.get(key, name, options.clone()).await {
-                    Ok(None) => asked.answered = true,
-                    Ok(found) => {
-                        asked.found(self);
-                        return Ok(found);
-                    }
-                    Err(error) => asked.failed(tier, "get", error)?,
+        for tier in self.read_tiers() {
+            match tier.store.get(key, name, options.clone()).await {
+                Ok(None) => asked.answered = true,
+                Ok(found) => {
+                    asked.found(self);
+                    return Ok(found);
                 }
-                continue;
+                Err(error) => asked.failed(tier, "get", error)?,
             }
-            let ticket = self.locks().ticket(key);
-            let mut entry = match tier.store.get_entry(key, GetOptions::default()).await {
-                Ok(Some(entry)) if entry.has(name) => entry,
-                Ok(_) => {
-                    asked.answered = true;
-                    continue;
-                }
-                Err(error) => {
-                    asked.failed(tier, "get", error)?;
-                    continue;
-                }
-            };
-            asked.found(self);
-            let targets = self.targets(at, &entry);
-            if targets.is_empty() {
-                return Ok(entry.take(name));
-            }
-            if let Some(copy) = share(&entry) {
-                self.promote(targets, copy, ticket).await;
-                return Ok(entry.take(name));
-            }
-            // A stream is read once: it goes to the faster tiers, and the answer comes from there.
-            self.promote(targets, entry, ticket).await;
-            for tier in self.tiers().iter().take(at + 1) {
-                match tier.store.get(key, name, options.clone()).await {
-                    Ok(None) => asked.answered = true,
-                    Ok(found) => return Ok(found),
-                    Err(error) => asked.failed(tier, "get", error)?,
-                }
-            }
-            may_promote = false;
         }
         asked.nowhere(self)
     }
 
-    async fn read_entry_once(&self, key: &Key, options: GetOptions) -> Result<Option<EntryRead>> {
-        let mut asked = Asked::default();
-        for (at, tier) in self.tiers().iter().enumerate() {
-            let ticket = (at > 0 && !options.quiet).then(|| self.locks().ticket(key));
-            let entry = match tier.store.get_entry(key, options.clone()).await {
-                Ok(Some(entry)) => entry,
-                Ok(None) => {
-                    asked.answered = true;
-                    continue;
-                }
-                Err(error) => {
-                    asked.failed(tier, "get_entry", error)?;
-                    continue;
-                }
-            };
-            asked.found(self);
-            let targets = self.targets(at, &entry);
-            let Some(ticket) = ticket.filter(|_| !targets.is_empty()) else {
-                return Ok(Some(named(tier, entry)));
-            };
-            if let Some(copy) = share(&entry) {
-                self.promote(targets, copy, ticket).await;
-                return Ok(Some(named(tier, entry)));
+    async fn read_entry_once(&self, key: &Key, options: &GetOptions) -> Result<Option<EntryRead>> {
+        if options.range.is_some() || options.quiet {
+            return self.read_entry_quietly(key, options).await;
+        }
+        let want = Want { blob: None, stream_above: options.stream_above };
+        let mut again = false;
+        loop {
+            let mut asked = Asked::default();
+            // Back once at most: others of its group may land again and again while it asks.
+            let seen = (!again).then(|| self.locks().landed(key));
+            let Some(fastest) = self.read_tiers().first() else { return Ok(None) };
+            match fastest.store.get_entry(key, options.clone()).await {
+                Ok(None) => asked.answered = true,
+                Ok(Some(entry)) => return Ok(Some(named(fastest, entry))),
+                Err(error) => asked.failed(fastest, "get_entry", error)?,
             }
-            self.promote(targets, entry, ticket).await;
-            for tier in self.tiers().iter().take(at + 1) {
-                match tier.store.get_entry(key, options.clone()).await {
-                    Ok(None) => asked.answered = true,
-                    Ok(Some(entry)) => return Ok(Some(named(tier, entry))),
-                    Err(error) => asked.failed(tier, "get_entry", error)?,
+            match self.beyond(key, &want, options, seen, asked).await? {
+                Beyond::Found(entry) => return Ok(Some(entry)),
+                Beyond::Nowhere(asked) => return asked.nowhere(self),
+                Beyond::Again => again = true,
+            }
+        }
+    }
+
+    async fn read_entry_quietly(&self, key: &Key, options: &GetOptions) -> Result<Option<EntryRead>> {
+        let mut asked = Asked::default();
+        for tier in self.read_tiers() {
+            match tier.store.get_entry(key, options.clone()).await {
+                Ok(None) => asked.answered = true,
+                Ok(Some(entry)) => {
+                    asked.found(self);
+                    return Ok(Some(named(tier, entry)));
                 }
+                Err(error) => asked.failed(tier, "get_entry", error)?,
             }
         }
         asked.nowhere(self)
@@ -198,7 +204,7 @@ impl LayeredStore {
 
     async fn holds_once(&self, key: &Key) -> Result<bool> {
         let mut asked = Asked::default();
-        for tier in self.tiers() {
+        for tier in self.asked_for_existence() {
             match tier.store.contains(key).await {
                 Ok(true) => {
                     asked.found(self);
@@ -214,7 +220,7 @@ impl LayeredStore {
     async fn known_once(&self, key: &Key) -> Result<Option<EntryMeta>> {
         let mut asked = Asked::default();
         let mut known: Option<EntryMeta> = None;
-        for tier in self.tiers() {
+        for tier in self.asked_for_existence() {
             match tier.store.meta(key).await {
                 Ok(Some(meta)) => {
                     let meta = placed(tier, meta);
@@ -233,19 +239,4 @@ impl LayeredStore {
         }
         asked.failure.or(asked.corrupt).map_or(Ok(None), Err)
     }
-}
-
-fn named(tier: &Tier, mut entry: EntryRead) -> EntryRead {
-    entry.meta = placed(tier, entry.meta);
-    entry
-}
-
-/// A second read of the same bytes; none if some of them can be read only once.
-fn share(entry: &EntryRead) -> Option<EntryRead> {
-    let shared: Option<Vec<(BlobName, Blob)>> = entry
-        .blobs
-        .iter()
-        .map(|(name, blob)| Some((name.clone(), Blob::from_bytes(blob.bytes()?.clone()))))
-        .collect();
-    Some(EntryRead::new(entry.meta.clone(), shared?))
 }

@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     key_lock::KeyLocks,
     layered::to_its_end,
-    limbo::{InLimbo, Limbo},
+    limbo::{InLimbo, Limbo, Mark},
     policy::WritePolicy,
     tier::Tier,
     write::whole,
@@ -70,14 +70,15 @@ impl Spilling {
     ) -> Option<Self> {
         let (at, pair) = tiers.windows(2).enumerate().find_map(|(at, pair)| {
             let [faster, below] = pair else { return None };
-            let source = faster.source.clone().filter(|_| below.write == WritePolicy::Spill)?;
+            let source = faster.source.clone().filter(|_| below.options.write == WritePolicy::Spill)?;
             Some((at, (source, below.clone())))
         })?;
         let (source, below) = pair;
         Some(Self {
             at,
             source,
-            carries: at + 2 == tiers.len() && below.info.powers.durable,
+            // What stands behind it is others', or a copy that nobody reads.
+            carries: below.info.powers.durable && tiers.iter().skip(at + 2).all(|tier| !tier.is_kept()),
             below,
             unwritten: Arc::default(),
             limbo: Limbo::default(),
@@ -130,18 +131,23 @@ impl Spilling {
     }
 
     /// To be taken before tiers are asked for a key.
-    pub(crate) fn mark(&self) -> u64 {
-        self.limbo.mark()
+    pub(crate) fn mark(&self, key: &Key) -> Mark {
+        self.limbo.mark(key)
     }
 
     /// Whether the entry may have been nowhere when tiers were asked since `mark`, although it was not
-    /// removed. Waits until it is somewhere.
-    pub(crate) async fn was_between(&self, key: &Key, mark: u64) -> bool {
-        if self.limbo.has(key) {
+    /// removed. Waits until it is somewhere, and makes `mark` one for asking them again, which other keys
+    /// leave as it is: who asks again does so as often as the key itself moves, and once for all others.
+    pub(crate) async fn was_between(&self, key: &Key, mark: &mut Mark) -> bool {
+        // In this order: a key counts before it leaves.
+        let is_between = self.limbo.has(key);
+        if is_between {
             self.locks.quiet(key).await;
-            return true;
+        } else if !self.limbo.has_left(key, mark) {
+            return false;
         }
-        self.limbo.mark() != mark
+        *mark = self.limbo.watch(key);
+        true
     }
 
     /// Takes note of where the entry is once its turn to be written ends.
@@ -288,6 +294,10 @@ async fn keep(tier: &Tier, entry: EntryRead) -> Result<Kept> {
     let there = tier.store.meta(&key).await.ok().flatten();
     if there.as_ref().is_some_and(|there| is_same_version(&entry.meta, there)) {
         return Ok(Kept::Known);
+    }
+    if tier.is_entry_too_large(entry.meta.counted_bytes()) {
+        tier.store.evict(&key).await?;
+        return Ok(Kept::Refused);
     }
     let mut options = PutOptions::default();
     options.created = entry.meta.modified;

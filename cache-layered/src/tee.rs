@@ -10,11 +10,13 @@ use futures::{
 };
 use tokio::sync::mpsc;
 
+use crate::stream::MayEnd;
+
 /// Pieces of a stream that wait for the slowest tier.
-const AHEAD: usize = 4;
+pub(crate) const AHEAD: usize = 4;
 
 #[derive(Clone)]
-enum Piece {
+pub(crate) enum Piece {
     Bytes(Bytes),
     Failed(Error),
     End,
@@ -72,7 +74,7 @@ impl Copy {
     }
 
     /// Moves what was kept apart into the entry, in order.
-    fn settle(&mut self, gate: Option<oneshot::Receiver<()>>) {
+    fn settle(&mut self, gate: Option<MayEnd>) {
         let mut entry = std::mem::take(&mut self.entry);
         if let Some((name, len, receiver)) = self.last.take() {
             entry = entry.with_stream(name.clone(), len, received(name, receiver, gate));
@@ -84,7 +86,7 @@ impl Copy {
     }
 
     /// The put. Its last stream ends only once `gate` opens; a gate that goes away fails it.
-    pub(crate) fn hold_ends(mut self, gate: oneshot::Receiver<()>) -> PutEntry {
+    pub(crate) fn hold_ends(mut self, gate: MayEnd) -> PutEntry {
         self.settle(Some(gate));
         self.entry
     }
@@ -97,11 +99,7 @@ impl Copy {
 }
 
 /// A channel as a stream. One that breaks off is a failure, not an end.
-fn received(
-    name: BlobName,
-    receiver: mpsc::Receiver<Piece>,
-    gate: Option<oneshot::Receiver<()>>,
-) -> ByteStream {
+fn received(name: BlobName, receiver: mpsc::Receiver<Piece>, gate: Option<MayEnd>) -> ByteStream {
     stream::unfold(Some((receiver, gate)), move |state| {
         let name = name.clone();
         async move {
@@ -127,6 +125,11 @@ fn received(
 }
 
 impl Pump {
+    /// The streams in order, with where each tier waits for its pieces, to be driven otherwise.
+    pub(crate) fn into_sources(self) -> Vec<(ByteStream, Vec<mpsc::Sender<Piece>>)> {
+        self.0
+    }
+
     /// Reads every stream to its end and sends it to the tiers that still want it. Whether all of them
     /// ended well, or nobody wanted them.
     pub(crate) async fn run(self) -> bool {

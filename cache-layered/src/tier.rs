@@ -1,10 +1,21 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use cache_core::{
-    Clock, Error, ErrorKind, Powers, PutEntry, Result, SpillSource, Store, StoreInfo, SystemClock,
+    BlobName, Clock, CloseReport, Error, ErrorKind, FlushReport, Key, Powers, PutEntry, PutOptions, Result,
+    SpillSource, Store, StoreInfo, SystemClock, TierMetrics,
 };
 
-use crate::{LayeredStore, WritePolicy, policy::contradiction};
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    LayeredStore, Quorum, TierOptions, WritePolicy,
+    behind::{Behind, Loss},
+    close::close_in_time,
+    guard::Guarded,
+    policy::contradiction,
+    tally::Tally,
+};
 
 /// A named store of the stack.
 #[derive(Clone, Debug)]
@@ -12,11 +23,18 @@ pub(crate) struct Tier {
     pub(crate) name: Arc<str>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) info: StoreInfo,
-    pub(crate) write: WritePolicy,
+    pub(crate) options: TierOptions,
+    pub(crate) tally: Arc<Tally>,
     /// Whether the stack goes by what this one tells of accesses, as all of them know.
     pub(crate) recency: bool,
+    /// Whether the stack counts stored bytes, as some tier does.
+    pub(crate) counts_stored: bool,
     /// The store once more, if it hands on what it evicts.
     pub(crate) source: Option<Arc<dyn SpillSource>>,
+    /// What stands between the stack and the store, next to the store.
+    guard: Option<Guarded>,
+    /// What waits to be written to it.
+    behind: Option<Behind>,
 }
 
 impl Tier {
@@ -40,7 +58,90 @@ impl Tier {
 
     /// Whether the tier's limits let an entry of so many bytes in.
     pub(crate) fn admits(&self, bytes: u64, largest_blob: u64) -> bool {
-        self.info.max_bytes.is_none_or(|max| bytes <= max) && !self.is_too_large(largest_blob)
+        let max = self.info.max_bytes.into_iter().chain(self.options.max_entry_bytes).min();
+        max.is_none_or(|max| bytes <= max) && !self.is_too_large(largest_blob)
+    }
+
+    /// Whether an entry, of which so many bytes are known, is larger than this tier is to have.
+    pub(crate) fn is_entry_too_large(&self, bytes: u64) -> bool {
+        self.options.max_entry_bytes.is_some_and(|max| bytes > max)
+    }
+
+    /// Goes around the store with what its role asks for.
+    pub(crate) fn take_up(&mut self, quorum: Quorum, tasks: &TaskTracker, clock: &Arc<dyn Clock>) {
+        // What evicts into a tier of this stack is memory, whose victims come past any decorator.
+        if self.source.is_some() {
+            return;
+        }
+        let (options, tally) = (&self.options, &self.tally);
+        if options.deadline.is_some() || options.breaker.is_some() {
+            let guard = Guarded::new(Arc::clone(&self.store), options, Arc::clone(tally), tasks.clone());
+            self.store = Arc::new(guard.clone());
+            self.guard = Some(guard);
+        }
+        let may_be_owed = quorum != Quorum::All && options.write == WritePolicy::Through;
+        if options.write == WritePolicy::Behind || may_be_owed {
+            let behind = Behind::new(Arc::clone(&self.store), options, Arc::clone(tally), Arc::clone(clock));
+            self.store = Arc::new(behind.clone());
+            self.behind = Some(behind);
+        }
+    }
+
+    /// Whether entries are put here to be read here.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.options.read && self.options.write != WritePolicy::Never
+    }
+
+    /// Whether the tier can be owed these blobs, or, without any, an eviction.
+    pub(crate) fn has_room(&self, key: &Key, blobs: &[(BlobName, Bytes)]) -> bool {
+        self.behind.as_ref().is_some_and(|behind| behind.has_room(key, blobs))
+    }
+
+    /// Owes the tier an entry that it failed to take, for which there was room.
+    pub(crate) fn owe_put(&self, key: &Key, blobs: &[(BlobName, Bytes)], options: &PutOptions) {
+        if let Some(behind) = &self.behind {
+            behind.owe_put(key, blobs.to_vec(), options);
+        }
+    }
+
+    /// Owes the tier an eviction, for which there was room.
+    pub(crate) fn owe_evict(&self, key: &Key) {
+        if let Some(behind) = &self.behind {
+            behind.owe_evict(key);
+        }
+    }
+
+    /// Flushes it. A loss is told again until it is [told](Self::told).
+    pub(crate) async fn flush(&self) -> Result<Result<FlushReport, Loss>> {
+        match &self.behind {
+            Some(behind) => behind.flush_telling().await,
+            None => self.store.flush().await.map(Ok),
+        }
+    }
+
+    /// Closes it, and waits little longer than that.
+    pub(crate) async fn close(&self, deadline: Option<Duration>) -> Result<CloseReport> {
+        if self.behind.is_some() {
+            self.store.close(deadline).await
+        } else {
+            close_in_time(&*self.store, deadline).await
+        }
+    }
+
+    pub(crate) fn told(&self, up_to: u64) {
+        if let Some(behind) = &self.behind {
+            behind.told(up_to);
+        }
+    }
+
+    /// What a stack has to say of it.
+    pub(crate) fn as_tier(&self) -> TierMetrics {
+        let mut metrics = self.tally.snapshot();
+        metrics.breaker = self.guard.as_ref().map(Guarded::state).unwrap_or_default();
+        if let Some(behind) = &self.behind {
+            (metrics.queued_entries, metrics.queued_bytes) = behind.queued();
+        }
+        metrics
     }
 
     /// Whether a blob of so many bytes is over the tier's limit.
@@ -69,6 +170,7 @@ pub(crate) fn is_callers_fault(error: &Error) -> bool {
 #[must_use]
 pub struct LayeredBuilder {
     tiers: Vec<Tier>,
+    quorum: Quorum,
     clock: Arc<dyn Clock>,
     /// A policy was set before there was a tier.
     is_misplaced: bool,
@@ -76,7 +178,8 @@ pub struct LayeredBuilder {
 
 impl LayeredBuilder {
     pub(crate) fn new() -> Self {
-        Self { tiers: Vec::new(), clock: Arc::new(SystemClock), is_misplaced: false }
+        let (tiers, quorum) = (Vec::new(), Quorum::default());
+        Self { tiers, quorum, clock: Arc::new(SystemClock), is_misplaced: false }
     }
 
     /// Adds the next slower tier.
@@ -94,16 +197,43 @@ impl LayeredBuilder {
 
     fn push(mut self, name: Arc<str>, store: Arc<dyn Store>, source: Option<Arc<dyn SpillSource>>) -> Self {
         let info = store.info();
-        self.tiers.push(Tier { name, store, info, write: WritePolicy::default(), recency: false, source });
+        let (options, tally) = (TierOptions::default(), Arc::default());
+        self.tiers.push(Tier {
+            name,
+            store,
+            info,
+            options,
+            tally,
+            recency: false,
+            counts_stored: false,
+            source,
+            guard: None,
+            behind: None,
+        });
         self
     }
 
     /// Says when the tier that was added last is written; [`Through`](WritePolicy::Through) by default.
-    pub fn write(mut self, policy: WritePolicy) -> Self {
+    pub fn write(self, policy: WritePolicy) -> Self {
+        self.role(|options| options.write = policy)
+    }
+
+    /// Says what the tier that was added last is for.
+    pub fn options(self, options: TierOptions) -> Self {
+        self.role(|role| *role = options)
+    }
+
+    fn role(mut self, set: impl FnOnce(&mut TierOptions)) -> Self {
         match self.tiers.last_mut() {
-            Some(tier) => tier.write = policy,
+            Some(tier) => set(&mut tier.options),
             None => self.is_misplaced = true,
         }
+        self
+    }
+
+    /// Says how many of the tiers that are written through have to take a put; [all](Quorum::All) by default.
+    pub fn quorum(mut self, quorum: Quorum) -> Self {
+        self.quorum = quorum;
         self
     }
 
@@ -118,13 +248,13 @@ impl LayeredBuilder {
     /// # Errors
     ///
     /// [`Invalid`](ErrorKind::Invalid) without tiers, if two have the same name, one has none or two are one
-    /// store, or if the slowest tier ends with the process and another does not: merges live in the slowest
+    /// store, if an option is out of its range, or if the slowest tier ends with the process and another does not: merges live in the slowest
     /// tier, and what a flush calls durable must outlive them. So are policies that contradict each other, and
     /// a store that hands on to another stack.
     pub fn build(self) -> Result<LayeredStore> {
         let refuse = |why: String| Err(Error::invalid(why).at("layered", "open"));
         if self.is_misplaced {
-            return refuse("a policy is set before there is a tier".into());
+            return refuse("a role is given before there is a tier".into());
         }
         if self.tiers.is_empty() {
             return refuse("a layered store has at least one tier".into());
@@ -132,6 +262,9 @@ impl LayeredBuilder {
         for (at, tier) in self.tiers.iter().enumerate() {
             if tier.name.is_empty() {
                 return refuse("a tier's name is empty".into());
+            }
+            if let Err(error) = tier.options.check() {
+                return refuse(format!("tier {:?}: {}", tier.name, error.detail().unwrap_or_default()));
             }
             if self.tiers.iter().take(at).any(|other| other.name == tier.name) {
                 return refuse(format!("two tiers are named {:?}", tier.name));
@@ -142,18 +275,19 @@ impl LayeredBuilder {
             }
         }
         let is_durable = |tier: &Tier| tier.info.powers.durable;
-        if let Some(slowest) = self.tiers.last().filter(|slowest| !is_durable(slowest))
-            && let Some(durable) = self.tiers.iter().find(|tier| is_durable(tier))
+        let written = |tier: &&Tier| tier.options.write != WritePolicy::Never;
+        if let Some(slowest) = self.tiers.iter().rfind(written).filter(|slowest| !is_durable(slowest))
+            && let Some(durable) = self.tiers.iter().filter(written).find(|tier| is_durable(tier))
         {
             return refuse(format!(
                 "the slowest tier {:?} ends with the process, and {:?} does not: tiers stand fastest first",
                 slowest.name, durable.name
             ));
         }
-        if let Some(why) = contradiction(&self.tiers) {
+        if let Some(why) = contradiction(&self.tiers, self.quorum) {
             return refuse(why);
         }
-        LayeredStore::of(self.tiers, self.clock)
+        LayeredStore::of(self.tiers, self.quorum, self.clock)
             .ok_or_else(|| Error::invalid("a tier hands on to another stack already").at("layered", "open"))
     }
 }
@@ -165,13 +299,15 @@ pub(crate) fn info_of(tiers: &[Tier]) -> StoreInfo {
         tiers.iter().map(|tier| of(&tier.info)).try_fold(0_u64, |sum, max| Some(sum.saturating_add(max?)))
     };
     let mut powers = Powers::default();
-    powers.durable = tiers.last().is_some_and(|tier| tier.info.powers.durable);
+    let slowest = tiers.iter().rfind(|tier| tier.is_kept());
+    powers.durable = slowest.is_some_and(|tier| tier.info.powers.durable);
     // Merges live in the slowest tier: where that is one process's own, another does not see them.
-    let last = |of: fn(&Powers) -> bool| tiers.last().is_some_and(|tier| of(&tier.info.powers));
-    // What was not evicted yet is one process's own, too.
-    let is_last_through = tiers.last().is_some_and(|tier| tier.write == WritePolicy::Through);
+    let last = |of: fn(&Powers) -> bool| slowest.is_some_and(|tier| of(&tier.info.powers));
+    // What was not evicted or written yet is one process's own, too.
+    let is_written_at_once =
+        tiers.iter().all(|tier| matches!(tier.options.write, WritePolicy::Through | WritePolicy::Never));
     powers.shared =
-        is_last_through && last(|powers| powers.shared) && all(|powers| powers.shared || !powers.durable);
+        is_written_at_once && last(|powers| powers.shared) && all(|powers| powers.shared || !powers.durable);
     powers.bounded = all(|powers| powers.bounded);
     powers.recency = all(|powers| powers.recency);
     powers.dated = all(|powers| powers.dated);
@@ -180,6 +316,7 @@ pub(crate) fn info_of(tiers: &[Tier]) -> StoreInfo {
     powers.streaming = all(|powers| powers.streaming);
     let largest_blob = tiers
         .iter()
+        .filter(|tier| tier.is_kept())
         .map(|tier| tier.info.max_blob_bytes)
         .try_fold(0_u64, |largest, max| Some(largest.max(max?)));
     let locations: Vec<&str> = tiers
@@ -191,5 +328,6 @@ pub(crate) fn info_of(tiers: &[Tier]) -> StoreInfo {
         .with_max_bytes(sum(|info| info.max_bytes))
         .with_max_entries(sum(|info| info.max_entries))
         .with_max_blob_bytes(largest_blob)
+        .with_counts_stored(tiers.iter().any(|tier| tier.options.read && tier.info.counts_stored))
         .with_tiers(tiers.iter().map(|tier| (Arc::clone(&tier.name), tier.info.clone())).collect())
 }

@@ -18,7 +18,7 @@ impl LayeredStore {
     ) -> Result<VerifyReport> {
         let mut reports = Vec::new();
         for (at, tier) in self.tiers().iter().enumerate() {
-            let repair = TierRepair { store: self.clone(), at, elsewhere: options.clone() };
+            let repair = Mending { store: self.clone(), at, elsewhere: options.clone() };
             let asked = options.for_tier(&tier.name, Some(Arc::new(repair)));
             let report = tier.store.verify(scope, &asked).await;
             let report = report.unwrap_or_else(|error| VerifyReport::failed(tier.failed("verify", error)));
@@ -29,7 +29,7 @@ impl LayeredStore {
 
     /// Writes an entry of tier `damaged` again from the slowest of the others that has a sound copy. It is a
     /// write like any other: one at a time for each key, and run to its end.
-    async fn repair(&self, damaged: usize, key: &Key) -> Result<bool> {
+    async fn mend(&self, damaged: usize, key: &Key) -> Result<bool> {
         let (store, key) = (self.clone(), key.clone());
         self.to_its_end("verify", async move {
             let _turn = store.locks().write(&key).await;
@@ -47,7 +47,8 @@ impl LayeredStore {
 
     /// The repair of one tier; those whose copies turn out to be damaged are added to `also`.
     async fn restore(&self, at: usize, key: &Key, also: &mut Vec<usize>) -> Result<bool> {
-        let Some(tier) = self.tiers().get(at) else { return Ok(false) };
+        // What is never written stays as it is.
+        let Some(tier) = self.written_tiers().get(at) else { return Ok(false) };
         let is_sound = async || matches!(read_through(&*tier.store, key, |_| ()).await, Ok(Some(_)));
         // Somebody may have put it again before it was our turn.
         if is_sound().await {
@@ -83,7 +84,7 @@ impl LayeredStore {
 }
 
 /// Repairs what is damaged in one tier.
-struct TierRepair {
+struct Mending {
     store: LayeredStore,
     at: usize,
     /// Where this stack is a tier itself, the other tiers of that one.
@@ -91,9 +92,9 @@ struct TierRepair {
 }
 
 #[async_trait]
-impl Repair for TierRepair {
+impl Repair for Mending {
     async fn repair(&self, key: &Key) -> Result<bool> {
-        if self.store.repair(self.at, key).await? {
+        if self.store.mend(self.at, key).await? {
             return Ok(true);
         }
         self.elsewhere.repair(key).await

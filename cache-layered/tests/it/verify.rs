@@ -18,16 +18,16 @@ use futures::FutureExt;
 
 use crate::tiers::{fail, key, layered, stack, unlimited};
 
-async fn disk(dir: &Path) -> DiskStore {
+pub(crate) async fn disk(dir: &Path) -> DiskStore {
     DiskStore::open(DiskOptions::new(dir)).await.unwrap()
 }
 
-fn file(dir: &Path, key: &Key, blob: &str) -> PathBuf {
+pub(crate) fn file(dir: &Path, key: &Key, blob: &str) -> PathBuf {
     let digits = key.digest.to_string();
     dir.join(key.namespace.encoded()).join(&digits[..2]).join(digits).join(format!("~{blob}"))
 }
 
-fn damage(path: &Path) {
+pub(crate) fn damage(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
     let last = bytes.len() - 60;
     *bytes.get_mut(last).unwrap() ^= 1;

@@ -316,3 +316,33 @@ async fn listings_beside_spilling_miss_nothing(open: OpenSource) {
         }
     }
 }
+
+/// Those that leave are counted by groups of keys, and here all are of one group.
+#[tokio::test(start_paused = true)]
+async fn a_miss_ends_although_other_keys_are_replaced_all_the_time() {
+    let below = Slow::new(Reference::volatile().store(&limited(1 << 20)).unwrap())
+        .with_only(&[Call::Get, Call::GetEntry])
+        .with_delay(Duration::from_millis(50));
+    let source = super::memory(&limited(1 << 20)).unwrap();
+    let store = stack(&source, below);
+    let missing = key("missing");
+    let group = |key: &Key| key.digest.as_bytes()[0] % 64;
+    let other = (0..).map(name).find(|other| group(other) == group(&missing)).unwrap();
+    let replacing = async {
+        loop {
+            store.put_bytes(&other, "v".into()).await.unwrap();
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let reading = async {
+        assert!(store.get_bytes(&missing, &BlobName::DATA).await.unwrap().is_none());
+        assert!(store.get_entry(&missing, GetOptions::default()).await.unwrap().is_none());
+        assert!(!store.contains(&missing).await.unwrap());
+        assert!(store.meta(&missing).await.unwrap().is_none());
+    };
+    tokio::select! {
+        () = reading => {}
+        () = replacing => unreachable!(),
+        () = sleep(Duration::from_secs(60)) => panic!("a miss of a key that nobody writes did not end"),
+    }
+}
