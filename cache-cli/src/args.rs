@@ -5,8 +5,8 @@ use crate::{cmd, failure::Failure};
 
 /// A cache for artifacts named by a digest.
 ///
-/// Exit code 0: a hit, or done. 1: a miss, a store that fails the conformance suite, or one that has lost
-/// entries. 2: an error, told in one line on standard error.
+/// Exit code 0: a hit, or done. 1: a miss, a store that fails the conformance suite, one that has lost
+/// entries, or a copy that lacks some. 2: an error, told in one line on standard error.
 #[derive(Debug, Parser)]
 #[command(name = "cache", version, arg_required_else_help = false)]
 pub(crate) struct Cli {
@@ -42,6 +42,15 @@ pub(crate) enum Command {
     /// Exit code 0: everything is sound, or repaired. 1: damaged entries were lost. 2: an error, also if some entries
     /// could not be read.
     Verify(With<cmd::verify::Args>),
+    /// Copies the entries of one store to another, reads each of them back, and makes them durable.
+    ///
+    /// What the target has already in the same version is skipped, so that a copy that was interrupted is gone on with by
+    /// the same command. With --namespace only that namespace is copied, and all below it.
+    ///
+    /// Exit code 0: the target has everything, as far as it keeps no other version. 1: some entries are damaged at the
+    /// source, or the target does not take them; the first 100 are named. 2: an error, also if some entries could not be
+    /// read or written.
+    Copy(With<cmd::copy::Args>),
     /// Prints the whole digest that a short one stands for.
     Expand(With<cmd::expand::Args>),
     /// Tries whether a store keeps the contract: runs the conformance suite on it.

@@ -1,5 +1,6 @@
 pub(crate) mod clean;
 pub(crate) mod conformance;
+pub(crate) mod copy;
 pub(crate) mod expand;
 pub(crate) mod get;
 pub(crate) mod ls;
@@ -41,6 +42,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Clean(with) => until_interrupted!(clean, with),
         Command::Usage(with) => until_interrupted!(usage, with),
         Command::Verify(with) => until_interrupted!(verify, with),
+        Command::Copy(with) => until_interrupted!(copy, with),
         Command::Expand(with) => until_interrupted!(expand, with),
     }
 }

@@ -1,6 +1,6 @@
 //! What the environment says. No other file reads it.
 
-use std::{env, ffi::OsString, path::PathBuf};
+use std::{env, ffi::OsString};
 
 use crate::failure::Failure;
 
@@ -14,13 +14,6 @@ pub(crate) fn stores() -> Result<Option<Vec<String>>, Failure> {
 /// The token that clients must present, from `CACHE_TOKEN`.
 pub(crate) fn token() -> Result<Option<String>, Failure> {
     text("CACHE_TOKEN")
-}
-
-/// Where a user's caches belong: `$XDG_CACHE_HOME`, else `~/.cache`.
-pub(crate) fn cache_home() -> Option<PathBuf> {
-    // The XDG rule: a path that is not absolute does not count.
-    let absolute = |name| read(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))
 }
 
 fn text(name: &str) -> Result<Option<String>, Failure> {

@@ -1,7 +1,7 @@
-//! The command line of the cache: serve it, put into it, look into it, clean it, verify it, try a store.
+//! The command line of the cache: serve it, put into it, look into it, clean it, verify it, copy it, try a store.
 //!
-//! Exit code 0 means a hit or done, 1 a miss, a store that fails the conformance suite or has lost entries, 2 an
-//! error, which is one line on standard error.
+//! Exit code 0 means a hit or done, 1 a miss, a store that fails the conformance suite or has lost entries, or a copy
+//! that lacks some, 2 an error, which is one line on standard error.
 
 mod args;
 mod cmd;
@@ -28,6 +28,8 @@ enum Outcome {
     Broken,
     /// Damaged entries were lost.
     Damaged,
+    /// A copy lacks entries.
+    Incomplete,
 }
 
 fn main() -> ExitCode {
@@ -41,7 +43,7 @@ fn main() -> ExitCode {
     }));
     match panic::catch_unwind(run) {
         Ok(Ok(Outcome::Done) | Err(Failure::ClosedPipe)) => ExitCode::SUCCESS,
-        Ok(Ok(Outcome::Miss | Outcome::Broken | Outcome::Damaged)) => ExitCode::from(1),
+        Ok(Ok(Outcome::Miss | Outcome::Broken | Outcome::Damaged | Outcome::Incomplete)) => ExitCode::from(1),
         Err(_) => ExitCode::from(2),
         Ok(Err(failure)) => {
             failure.tell();

@@ -17,8 +17,8 @@ pub(crate) fn bar(what: &'static str, len: u64) -> ProgressBar {
     }
 }
 
-/// A bar on standard error for a scrub, whose length is told later; an invisible one where nobody looks.
-pub(crate) fn verify() -> ProgressBar {
+/// A bar on standard error for all of a store, whose length is told later; an invisible one where nobody looks.
+pub(crate) fn store() -> ProgressBar {
     if !stderr().is_terminal() {
         return ProgressBar::hidden();
     }

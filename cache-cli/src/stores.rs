@@ -37,6 +37,18 @@ pub(crate) fn chosen(given: &[String], shared: &Shared) -> Result<Vec<String>, F
     }
 }
 
+/// Refuses a store in a directory or a file that is not there, which opening it would make.
+pub(crate) async fn must_exist(url: &str) -> Result<(), Failure> {
+    let config = cache::Config::from_urls([url])?;
+    for path in config.tiers.iter().filter_map(|tier| tier.path.as_deref()) {
+        match tokio::fs::metadata(path).await {
+            Ok(_) => {}
+            Err(error) => return Err(Failure::io(format!("cannot copy from {}", path.display()), &error)),
+        }
+    }
+    Ok(())
+}
+
 /// Opens what `shared` asks for.
 pub(crate) async fn open(shared: &Shared) -> Result<Cache, Failure> {
     let mut cache = cache::open_tiers(urls(shared)?).await?;
@@ -66,11 +78,11 @@ pub(crate) async fn close(cache: &Cache) -> Result<(), Failure> {
 
 /// Memory over the user's cache directory.
 fn default_stores() -> Result<Vec<String>, Failure> {
-    let home = environment::cache_home().ok_or_else(|| {
+    let directory = cache::default_directory().ok_or_else(|| {
         Failure::because("no store: give --store, or set CACHE_STORE, XDG_CACHE_HOME or HOME")
     })?;
     // Without double slashes, which would begin a host in a URL.
-    let directory: PathBuf = home.join("digest-cache").components().collect();
+    let directory: PathBuf = directory.components().collect();
     Ok(vec!["memory:?max_size=256MB".to_owned(), disk_url(&directory)])
 }
 

@@ -38,27 +38,33 @@ const BUCKET: &[&str] = &[
     "conditional_puts",
 ];
 
+/// What all stores take that stand in tiers.
+pub(crate) const ROLE: &[&str] = &[
+    "write",
+    "read",
+    "existence",
+    "promotion",
+    "max_entry",
+    "deadline",
+    "queue_size",
+    "when_full",
+    "breaker_failures",
+    "breaker_pause",
+];
+
 const KINDS: [Kind; 6] = [
     Kind {
         name: "memory",
         scheme: "memory",
         place: Place::Process,
-        takes: &[&["max_size", "max_entries", "max_blob", "policy", "write"]],
+        takes: &[&["max_size", "max_entries", "max_blob", "policy"]],
     },
-    Kind { name: "disk", scheme: "disk", place: Place::Path, takes: &[&["max_size", "max_blob", "write"]] },
+    Kind { name: "disk", scheme: "disk", place: Place::Path, takes: &[&["max_size", "max_blob"]] },
     Kind {
         name: "redb",
         scheme: "redb",
         place: Place::Path,
-        takes: &[&[
-            "max_size",
-            "max_entries",
-            "max_blob",
-            "cache_size",
-            "durable_puts",
-            "read_only",
-            "write",
-        ]],
+        takes: &[&["max_size", "max_entries", "max_blob", "cache_size", "durable_puts", "read_only"]],
     },
     Kind {
         name: "s3",
@@ -104,7 +110,7 @@ impl Kind {
             Place::Path => &["path"],
             Place::Bucket => &["bucket", "prefix"],
         };
-        place.iter().chain(self.takes.iter().copied().flatten()).copied()
+        place.iter().chain(self.takes.iter().copied().flatten()).chain(ROLE).copied()
     }
 
     /// The names of all, each shown by `show`.

@@ -41,12 +41,15 @@
 #![doc(test(attr(deny(warnings), allow(dead_code))))]
 
 mod config;
+mod environment;
 pub mod global;
 mod kind;
 mod limit;
 mod open;
 mod plan;
 mod secret;
+#[cfg(all(feature = "memory", feature = "disk", feature = "layered"))]
+mod two_tiers;
 mod url;
 
 #[cfg(feature = "json")]
@@ -62,15 +65,15 @@ pub use cache_core::Postcard;
 pub use cache_core::{
     Ambiguity, BLOCK_BYTES, Baseline, Blob, BlobMeta, BlobName, BlockingEngine, BlockingTasks, ByteRange,
     ByteSize, ByteStream, Cache, Checksum, CleanPolicy, CleanReport, ClearReport, Clock, CloseReport, Codec,
-    CodecId, ComputeLimits, ComputeOptions, Counters, Deadline, Digest, DigestPrefix, DigestWriter,
-    EntryHandle, EntryMeta, EntryRead, Envelope, Error, ErrorKind, FlushReport, GetOptions, Guard, Hooked,
-    Intent, Key, KeyBuilder, KeyManagement, KeyRef, KeyView, Latency, Limited, ListOptions, ManualClock,
-    Metered, Metrics, Namespace, Operation, OperationHook, PerKeyLock, Place, Powers, PutBlob, PutEntry,
-    PutMode, PutOptions, PutOutcome, PutStatus, ReadOnly, Refusal, Repair, Result, RetryOptions, Retrying,
-    SealedIndex, Sealer, Serialized, Store, StoreExt, StoreInfo, SystemClock, Target, Traced, TypedCache,
-    Usage, ValueStore, Verified, VerifyOptions, VerifyProgress, VerifyReport, carried, clean_by_listing,
-    collect_capped, list_by_pages, read_through, slice_range, usage_by_listing, verify_by_listing,
-    verify_content,
+    CodecId, ComputeLimits, ComputeOptions, CopyOptions, CopyProgress, CopyReport, Counters, Deadline,
+    Digest, DigestPrefix, DigestWriter, EntryHandle, EntryMeta, EntryRead, Envelope, Error, ErrorKind,
+    FlushReport, GetOptions, Guard, Hooked, Intent, Key, KeyBuilder, KeyManagement, KeyRef, KeyView, Latency,
+    Limited, ListOptions, ManualClock, Metered, Metrics, Namespace, Operation, OperationHook, Overwrite,
+    PerKeyLock, Place, Powers, PutBlob, PutEntry, PutMode, PutOptions, PutOutcome, PutStatus, ReadOnly,
+    Refusal, Repair, Result, RetryOptions, Retrying, SealedIndex, Sealer, Serialized, Store, StoreExt,
+    StoreInfo, SystemClock, Target, Traced, TypedCache, Usage, ValueStore, Verified, VerifyOptions,
+    VerifyProgress, VerifyReport, carried, clean_by_listing, collect_capped, list_by_pages, read_through,
+    slice_range, usage_by_listing, verify_by_listing, verify_content,
 };
 #[cfg(feature = "calls")]
 #[doc(no_inline)]
@@ -83,7 +86,10 @@ pub use cache_core::{CompressOptions, Compressed};
 pub use cache_disk::{DiskOptions, DiskStore};
 #[cfg(feature = "layered")]
 #[doc(no_inline)]
-pub use cache_layered::{LayeredBuilder, LayeredStore};
+pub use cache_layered::{
+    BreakerOptions, LayeredBuilder, LayeredStore, Promotion, Quorum, RepairOptions, RepairProgress,
+    RepairReport, TierOptions, TierRepair, WhenFull, WritePolicy,
+};
 #[cfg(feature = "memory")]
 #[doc(no_inline)]
 pub use cache_memory::{MemoryOptions, MemoryStore, Policy};
@@ -102,10 +108,15 @@ pub use cache_s3::S3Options;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
 #[doc(no_inline)]
 pub use cache_s3::{S3Store, StoreOptions};
-pub use config::{Config, TierConfig};
+pub use config::{Config, QuorumConfig, TierConfig};
+pub use environment::default_directory;
 pub use limit::Limit;
+#[cfg(feature = "layered")]
+pub use open::open_layered;
 pub use open::{open, open_config, open_store, open_tiers};
 pub use secret::Secret;
+#[cfg(all(feature = "memory", feature = "disk", feature = "layered"))]
+pub use two_tiers::TwoTiers;
 
 /// The examples of the project's front page.
 #[cfg(all(doctest, feature = "memory", feature = "disk", feature = "layered", feature = "json"))]

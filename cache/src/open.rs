@@ -2,15 +2,15 @@ use std::sync::Arc;
 
 use cache_core::{Cache, Error, Result, Store};
 
-use crate::{Config, TierConfig, plan::Plan, url::shown};
+use crate::{Config, QuorumConfig, TierConfig, config::out_of_reach, plan::Plan, url::shown};
 
 /// Opens one store by its URL.
 ///
 /// | URL                    | Options                                                                        |
 /// |------------------------|--------------------------------------------------------------------------------|
-/// | `memory:`              | `max_size` (2 GB if absent), `max_entries`, `max_blob`, `policy`, `write`      |
-/// | `disk:/absolute/path`  | `max_size`, `max_blob`, `write`                                                |
-/// | `redb:/absolute/file`  | `max_size`, `max_entries`, `max_blob`, `cache_size` (64 MiB if absent), `durable_puts`, `read_only`, `write` |
+/// | `memory:`              | `max_size` (2 GB if absent), `max_entries`, `max_blob`, `policy`               |
+/// | `disk:/absolute/path`  | `max_size`, `max_blob`                                                         |
+/// | `redb:/absolute/file`  | `max_size`, `max_entries`, `max_blob`, `cache_size` (64 MiB if absent), `durable_puts`, `read_only` |
 /// | `s3://bucket/prefix`   | `region`, `endpoint`, `virtual_hosted`, `allow_http`, `auto_create`, `anonymous`, `bulk_delete` and those of all buckets |
 /// | `gs://bucket/prefix`   | `endpoint`, `allow_http`, `anonymous`, `service_account_path` and those of all buckets |
 /// | `az://container/prefix` | `account` or `emulator`, `endpoint`, `allow_http`, `anonymous` and those of all buckets |
@@ -20,10 +20,13 @@ use crate::{Config, TierConfig, plan::Plan, url::shown};
 /// [`TierConfig`] says what they mean. Credentials are never part of a URL: they are those of the environment, or of
 /// a [`TierConfig`]. Durations are text such as `30s` or `1m 30s`.
 ///
-/// `write=spill` is for a tier directly behind memory: it takes what that evicts, see [`open_tiers`].
+/// Where several stand, all take what says what a tier is for, see [`open_tiers`]: `write`, `read`, `existence`,
+/// `promotion`, `max_entry`, `deadline`, `queue_size` (64 MiB), `when_full`, `breaker_failures` (5) and
+/// `breaker_pause` (5 s). [`TierConfig`] says what they mean.
+///
 /// Sizes are a [`ByteSize`](cache_core::ByteSize) such as `256MB`, or `unlimited`; a policy is `tiny-lfu`,
 /// the default, `lru`, `lfu` or `unbounded`. Characters with a meaning in URLs, such as `?`, `#`, `%`, are
-/// written percent-encoded in paths. What is `true` or `false` is `false` by default, but for `bulk_delete`.
+/// written percent-encoded in paths. What is `true` or `false` is `false` by default, but for `bulk_delete`, `read` and `existence`.
 ///
 /// # Errors
 ///
@@ -40,8 +43,9 @@ pub async fn open(url: &str) -> Result<Cache> {
 
 /// Opens several stores as tiers, fastest first; one URL opens that store alone.
 ///
-/// Tiers are named by their scheme, a second one of a kind `disk-2` and so on. A put goes to every tier, but
-/// for one with `write=spill`, such as `["memory:?max_size=1GB", "disk:/var/cache/spill?write=spill"]`: it gets
+/// Tiers are named by their scheme, a second one of a kind `disk-2` and so on. `write=behind`
+/// has a put return before it is written there; `write=never` is for the slowest tier, which is only read. A put goes to
+/// every other tier, but for one with `write=spill`, such as `["memory:?max_size=1GB", "disk:/var/cache/spill?write=spill"]`: it gets
 /// what memory evicts or is too small for, and what memory alone has when the cache is flushed or closed.
 ///
 /// # Errors
@@ -58,7 +62,7 @@ pub async fn open_tiers<U: AsRef<str>>(urls: impl IntoIterator<Item = U>) -> Res
     if urls.is_empty() {
         return Err(Error::invalid("no store URL is given"));
     }
-    open_all(plan_urls(&urls)?).await
+    open_all(plan_urls(&urls)?, None).await
 }
 
 /// Opens the stores of a configuration as tiers, fastest first; one alone is opened as it is.
@@ -83,11 +87,49 @@ pub async fn open_tiers<U: AsRef<str>>(urls: impl IntoIterator<Item = U>) -> Res
 ///
 /// As [`open`].
 pub async fn open_config(config: &Config) -> Result<Cache> {
+    open_all(plan_config(config)?, config.quorum).await
+}
+
+/// Opens the stores of a configuration as a [`LayeredStore`](crate::LayeredStore), also one alone: for what only a stack
+/// has, such as [`repair`](crate::LayeredStore::repair).
+///
+/// ```
+/// # #[cfg(feature = "memory")]
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use cache::{Cache, Namespace, RepairOptions};
+///
+/// let config = serde_json::from_str(r#"{"tiers": [{"kind": "memory"}, {"kind": "memory", "name": "slow"}]}"#)?;
+/// let stack = cache::open_layered(&config).await?;
+/// let cache = Cache::new(std::sync::Arc::new(stack.clone()));
+/// cache.put(cache::Digest::of("inputs"), "output").await?;
+/// let report = stack.repair(&Namespace::root(), &RepairOptions::default()).await?;
+/// assert!(report.is_complete());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+///
+/// # Errors
+///
+/// As [`open_config`].
+///
+/// # Cancel safety
+///
+/// As [`open`].
+#[cfg(feature = "layered")]
+pub async fn open_layered(config: &Config) -> Result<cache_layered::LayeredStore> {
+    build_stack(plan_config(config)?, config.quorum).await
+}
+
+fn plan_config(config: &Config) -> Result<Vec<Plan>> {
     if config.tiers.is_empty() {
         return Err(Error::invalid("the configuration has no tiers; there is at least one"));
     }
     let place = |number: usize, tier: &TierConfig| format!("tier {number} ({})", tier.kind);
-    open_all(Plan::all(&config.tiers, place)?).await
+    let plans = Plan::all(&config.tiers, place)?;
+    match out_of_reach(config.quorum, &config.tiers) {
+        Some(why) => Err(Error::invalid(why)),
+        None => Ok(plans),
+    }
 }
 
 /// Opens one store by its URL, as a [`Store`].
@@ -100,7 +142,14 @@ pub async fn open_config(config: &Config) -> Result<Cache> {
 ///
 /// As [`open`].
 pub async fn open_store(url: &str) -> Result<Arc<dyn Store>> {
-    open_stack(plan_urls(&[url])?).await
+    open_stack(plan_urls(&[url])?, None).await
+}
+
+/// Opens one store that is described.
+#[cfg(all(feature = "memory", feature = "disk", feature = "layered"))]
+pub(crate) async fn open_tier(tier: TierConfig) -> Result<Arc<dyn Store>> {
+    let place = |_: usize, tier: &TierConfig| tier.kind.clone();
+    open_stack(Plan::all(&[tier], place)?, None).await
 }
 
 fn plan_urls<U: AsRef<str>>(urls: &[U]) -> Result<Vec<Plan>> {
@@ -112,33 +161,46 @@ fn plan_urls<U: AsRef<str>>(urls: &[U]) -> Result<Vec<Plan>> {
     Plan::all(&config.tiers, place)
 }
 
-async fn open_all(plans: Vec<Plan>) -> Result<Cache> {
-    open_stack(plans).await.map(Cache::new)
+async fn open_all(plans: Vec<Plan>, quorum: Option<QuorumConfig>) -> Result<Cache> {
+    open_stack(plans, quorum).await.map(Cache::new)
 }
 
 #[cfg(feature = "layered")]
-async fn open_stack(mut plans: Vec<Plan>) -> Result<Arc<dyn Store>> {
+async fn open_stack(mut plans: Vec<Plan>, quorum: Option<QuorumConfig>) -> Result<Arc<dyn Store>> {
     if plans.len() == 1 {
         return open_only(&mut plans).await;
     }
+    Ok(Arc::new(build_stack(plans, quorum).await?))
+}
+
+#[cfg(feature = "layered")]
+async fn build_stack(plans: Vec<Plan>, quorum: Option<QuorumConfig>) -> Result<cache_layered::LayeredStore> {
     let mut builder = cache_layered::LayeredStore::builder();
     let mut plans = plans.into_iter().peekable();
     while let Some(plan) = plans.next() {
-        let (name, is_for_spill) = (plan.name.clone(), plan.is_for_spill);
-        builder = if plans.peek().is_some_and(|next| next.is_for_spill) {
+        let (name, role) = (plan.name.clone(), plan.role.clone());
+        let is_above_spill =
+            plans.peek().is_some_and(|next| next.role.write == cache_layered::WritePolicy::Spill);
+        builder = if is_above_spill {
             builder.spilling_tier(name, plan.open_source()?)
         } else {
             builder.tier(name, plan.open().await?)
         };
-        if is_for_spill {
-            builder = builder.write(cache_layered::WritePolicy::Spill);
-        }
+        builder = builder.options(role);
     }
-    Ok(Arc::new(builder.build()?))
+    builder.quorum(quorum_of(quorum)).build()
+}
+
+#[cfg(feature = "layered")]
+fn quorum_of(quorum: Option<QuorumConfig>) -> cache_layered::Quorum {
+    match quorum {
+        Some(QuorumConfig::AtLeast(least)) => cache_layered::Quorum::AtLeast(least),
+        Some(QuorumConfig::All) | None => cache_layered::Quorum::All,
+    }
 }
 
 #[cfg(not(feature = "layered"))]
-async fn open_stack(mut plans: Vec<Plan>) -> Result<Arc<dyn Store>> {
+async fn open_stack(mut plans: Vec<Plan>, _quorum: Option<QuorumConfig>) -> Result<Arc<dyn Store>> {
     open_only(&mut plans).await
 }
 

@@ -9,15 +9,15 @@ use std::sync::Arc;
 use cache_core::Metered;
 use cache_core::{Error, Result, Store};
 
-use crate::TierConfig;
+use crate::{TierConfig, config::contradiction};
 
 /// A store that is described without a fault, and not opened yet.
 pub(crate) struct Plan {
     pub(crate) name: String,
     backend: Backend,
-    /// Whether it takes what the one before it evicts.
+    /// What it is for among other tiers.
     #[cfg(feature = "layered")]
-    pub(crate) is_for_spill: bool,
+    pub(crate) role: cache_layered::TierOptions,
 }
 
 enum Backend {
@@ -63,23 +63,25 @@ impl Plan {
                 return Err(refuse(format!("tier {name:?} is another tier's store")));
             }
             let backend = Backend::of(tier, refuse)?;
-            let is_slowest = at + 1 == tiers.len();
-            if is_slowest && tier.is_volatile() && !before.iter().all(TierConfig::is_volatile) {
+            let is_slowest = tiers.get(at + 1..).unwrap_or_default().iter().all(TierConfig::is_never_written);
+            if is_slowest
+                && !tier.is_never_written()
+                && tier.is_volatile()
+                && !before.iter().all(TierConfig::is_volatile)
+            {
                 let why = "ends with the process, and one before it does not: tiers stand fastest first";
                 return Err(refuse(format!("the slowest tier {name:?} {why}")));
-            }
-            if tier.is_read_only() && tiers.len() > 1 {
-                return Err(refuse("it is read-only, and a put goes to every tier: open it alone".into()));
-            }
-            if let Some(why) = contradiction(tier, before) {
-                return Err(refuse(why));
             }
             plans.push(Self {
                 name,
                 backend,
                 #[cfg(feature = "layered")]
-                is_for_spill: tier.is_for_spill(),
+                role: role(tier),
             });
+        }
+        if let Some((at, why)) = contradiction(tiers) {
+            let place = tiers.get(at).map_or_else(String::new, |tier| place(at + 1, tier));
+            return Err(Error::invalid(format!("{place}: {why}")));
         }
         Ok(plans)
     }
@@ -109,21 +111,37 @@ impl Plan {
     }
 }
 
-/// What is wrong with the role of a tier behind these ones.
-fn contradiction(tier: &TierConfig, before: &[TierConfig]) -> Option<String> {
-    if !tier.is_for_spill() {
-        return None;
-    }
-    match before.last() {
-        None => Some("it is for spill, and there is no tier before it".into()),
-        Some(faster) if faster.kind != "memory" => {
-            Some(format!("it is for spill, and {} before it does not hand on what it evicts", faster.kind))
-        }
-        Some(_) if before.iter().any(TierConfig::is_for_spill) => {
-            Some("one tier at most is for spill, and there is another before it".into())
-        }
-        Some(_) => None,
-    }
+/// What a tier is for.
+#[cfg(feature = "layered")]
+fn role(tier: &TierConfig) -> cache_layered::TierOptions {
+    use cache_layered::{BreakerOptions, Promotion, TierOptions, WhenFull, WritePolicy};
+
+    let mut options = TierOptions::default();
+    options.write = match tier.write.as_deref() {
+        Some("behind") => WritePolicy::Behind,
+        Some("spill") => WritePolicy::Spill,
+        Some("never") => WritePolicy::Never,
+        _ => WritePolicy::Through,
+    };
+    options.promotion = match tier.promotion.as_deref() {
+        Some("background") => Promotion::Background,
+        Some("never") => Promotion::Never,
+        _ => Promotion::Inline,
+    };
+    options.when_full = match tier.when_full.as_deref() {
+        Some("refuse") => WhenFull::Refuse,
+        _ => WhenFull::Wait,
+    };
+    options.read = tier.read.unwrap_or(options.read);
+    options.existence = tier.existence.unwrap_or(options.existence);
+    options.max_entry_bytes = tier.max_entry.map(|size| size.bytes());
+    options.deadline = tier.deadline;
+    options.queue_bytes = tier.queue_size.map_or(options.queue_bytes, |size| size.bytes());
+    let mut breaker = BreakerOptions::default();
+    breaker.failures = tier.breaker_failures.unwrap_or(breaker.failures);
+    breaker.pause = tier.breaker_pause.unwrap_or(breaker.pause);
+    options.breaker = (breaker.failures > 0).then_some(breaker);
+    options
 }
 
 impl Backend {
@@ -185,8 +203,8 @@ fn disk(tier: &TierConfig) -> cache_disk::DiskOptions {
     cache_disk::DiskOptions::new(tier.path.as_deref().unwrap_or_else(|| "".as_ref()))
         .with_max_bytes(tier.max_size.and_then(Limit::max))
         .with_max_blob_bytes(tier.max_blob.and_then(Limit::max))
-        // What memory alone has is one process's.
-        .with_exclusive(tier.is_for_spill())
+        // What memory alone has, or what waits to be written, is one process's.
+        .with_exclusive(tier.is_for_spill() || tier.is_written_behind())
 }
 
 #[cfg(feature = "redb")]

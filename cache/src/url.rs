@@ -1,6 +1,6 @@
 //! What a store's URL says, before any store is opened.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 
 use cache_core::{ByteSize, Error, Result};
 use percent_encoding::percent_decode_str;
@@ -81,6 +81,15 @@ impl StoreUrl {
         tier.durable_puts = self.take("durable_puts", truth)?;
         tier.read_only = self.take("read_only", truth)?;
         tier.write = self.take("write", text)?;
+        tier.read = self.take("read", truth)?;
+        tier.existence = self.take("existence", truth)?;
+        tier.promotion = self.take("promotion", text)?;
+        tier.max_entry = self.take("max_entry", size)?;
+        tier.deadline = self.take("deadline", parse_duration)?;
+        tier.queue_size = self.take("queue_size", size)?;
+        tier.when_full = self.take("when_full", text)?;
+        tier.breaker_failures = self.take("breaker_failures", number)?;
+        tier.breaker_pause = self.take("breaker_pause", parse_duration)?;
         tier.region = self.take("region", text)?;
         tier.endpoint = self.take("endpoint", text)?;
         tier.virtual_hosted = self.take("virtual_hosted", truth)?;
@@ -145,7 +154,7 @@ fn text(text: &str) -> std::result::Result<String, String> {
     Ok(text.to_owned())
 }
 
-fn number(text: &str) -> std::result::Result<usize, String> {
+fn number<N: FromStr>(text: &str) -> std::result::Result<N, String> {
     text.parse().map_err(|_| format!("{text:?} is not a whole number"))
 }
 

@@ -25,7 +25,7 @@ pub(crate) async fn run(args: Args, shared: &Shared) -> Result<Outcome, Failure>
     let mut shared = shared.clone();
     shared.store = stores::chosen(&args.urls, &shared)?;
     with_cache(&shared, async |cache| {
-        let bar = progress::verify();
+        let bar = progress::store();
         let mut options = VerifyOptions::default().with_repair(!args.no_repair);
         if !bar.is_hidden() {
             let bar = bar.clone();

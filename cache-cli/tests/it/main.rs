@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod conformance;
+mod copy;
 mod damage;
 mod directory;
 mod listing;

@@ -22,11 +22,11 @@ impl TierConfig {
             Place::Path => self.check_path()?,
             Place::Bucket => bucket::check(self)?,
         }
-        if let Some(write) = self.write.as_deref().filter(|write| !matches!(*write, "through" | "spill")) {
-            return Err(format!("write is \"through\" or \"spill\", not {write:?}"));
-        }
-        if self.is_read_only() && (self.write.is_some() || self.durable_puts == Some(true)) {
-            return Err("it is read-only and takes no puts: leave durable_puts and write out".into());
+        self.check_role()?;
+        let is_written = self.write.is_some() && !self.is_never_written();
+        if self.is_read_only() && (is_written || self.durable_puts == Some(true)) {
+            let why = "it is read-only and takes no puts: leave durable_puts out, and write, unless it is \"never\"";
+            return Err(why.into());
         }
         #[cfg(feature = "memory")]
         if let Some(policy) = &self.policy {

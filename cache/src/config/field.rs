@@ -42,7 +42,7 @@ impl fmt::Display for Field {
 
 impl TierConfig {
     /// What it says, in the order in which it is told.
-    pub(super) fn fields(&self) -> [(&'static str, Option<Field>); 38] {
+    pub(super) fn fields(&self) -> [(&'static str, Option<Field>); 47] {
         fn plain(value: Option<&impl ToString>) -> Option<Field> {
             value.map(Field::new)
         }
@@ -89,6 +89,15 @@ impl TierConfig {
             ("durable_puts", plain(self.durable_puts.as_ref())),
             ("read_only", plain(self.read_only.as_ref())),
             ("write", plain(self.write.as_ref())),
+            ("read", plain(self.read.as_ref())),
+            ("existence", plain(self.existence.as_ref())),
+            ("promotion", plain(self.promotion.as_ref())),
+            ("max_entry", size(self.max_entry)),
+            ("deadline", time(self.deadline)),
+            ("queue_size", size(self.queue_size)),
+            ("when_full", plain(self.when_full.as_ref())),
+            ("breaker_failures", plain(self.breaker_failures.as_ref())),
+            ("breaker_pause", time(self.breaker_pause)),
         ]
     }
 }

@@ -10,9 +10,9 @@ use crate::{Limit, Secret, url::StoreUrl};
 ///
 /// | `kind`   | takes                                                                     | feature  |
 /// |----------|---------------------------------------------------------------------------|----------|
-/// | `memory` | `max_size` (2 GB if absent), `max_entries`, `max_blob`, `policy`, `write` | `memory` |
-/// | `disk`   | `path`, `max_size`, `max_blob`, `write`                                   | `disk`   |
-/// | `redb`   | `path`, `max_size`, `max_entries`, `max_blob`, `cache_size` (64 MiB if absent), `durable_puts`, `read_only`, `write` | `redb` |
+/// | `memory` | `max_size` (2 GB if absent), `max_entries`, `max_blob`, `policy`          | `memory` |
+/// | `disk`   | `path`, `max_size`, `max_blob`                                            | `disk`   |
+/// | `redb`   | `path`, `max_size`, `max_entries`, `max_blob`, `cache_size` (64 MiB if absent), `durable_puts`, `read_only` | `redb` |
 /// | `s3`     | `bucket`, `prefix`, `region`, `virtual_hosted`, `auto_create`, `bulk_delete`, `access_key_id`, `secret_access_key`, `session_token`, and what all buckets take | `s3` |
 /// | `gcs`    | `bucket`, `prefix`, `service_account_path`, `service_account_key`, and what all buckets take | `gcs` |
 /// | `azure`  | `bucket` (the container), `prefix`, `account`, `emulator`, `access_key`, `sas`, and what all buckets take | `azure` |
@@ -20,7 +20,8 @@ use crate::{Limit, Secret, url::StoreUrl};
 /// All buckets take `endpoint`, `allow_http`, `anonymous`, `max_size`, `max_blob`, `owned`, `timeout`, `connect_timeout`,
 /// `retries`, `min_rate`, `part_size`, `concurrent_parts`, `upload_age` and `conditional_puts`.
 ///
-/// All take a `name`. What is said that the kind does not take is refused, when it is read and when it is
+/// All take a `name`, and what says what a tier is for where several stand: `write`, `read`, `existence`, `promotion`,
+/// `max_entry`, `deadline`, `queue_size`, `when_full`, `breaker_failures` and `breaker_pause`. What is said that the kind does not take is refused, when it is read and when it is
 /// opened, and so is an unknown kind. A kind whose feature is off can be read but not opened. What is secret is not
 /// shown, and a store that has some is not written; but who reads TOML may quote the line in which a fault is.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,13 +142,41 @@ pub struct TierConfig {
     /// Whether each put is durable when it returns, as if a flush followed; no if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub durable_puts: Option<bool>,
-    /// Whether the store is only looked into, alone and not as a tier; no if absent.
+    /// Whether the store is only looked into, alone or as a tier that is written `never`; no if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_only: Option<bool>,
-    /// When it is written: `through`, the default, by every put; `spill` only with what the memory directly
-    /// before it evicts or is too small for.
+    /// When it is written: `through`, the default, by every put; `behind` after the put returned; `spill` only with
+    /// what the memory directly before it evicts or is too small for, not in buckets; `never`, as the slowest tier, which is only read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write: Option<String>,
+    /// Whether it is asked for values, and listed; yes if absent. Tiers that are not stand behind those that are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<bool>,
+    /// Whether it is asked for existence and metadata; yes if absent. What lies there alone is found by reads only, then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub existence: Option<bool>,
+    /// How what is found in a slower tier comes here: `inline`, the default, before the read is answered, `background`
+    /// beside it, or `never`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promotion: Option<String>,
+    /// A larger entry is neither put nor promoted here; any size if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_entry: Option<ByteSize>,
+    /// How long the tier may take to answer a call, at least 1 ms; not limited if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "duration")]
+    pub deadline: Option<Duration>,
+    /// How much may wait to be written, at least 64 KiB; 64 MiB if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_size: Option<ByteSize>,
+    /// What a put does when no more may wait: `wait`, the default, or `refuse`, which passes the tier over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when_full: Option<String>,
+    /// After how many failures in a row the tier is left alone; 5 if absent, 0 for never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breaker_failures: Option<u32>,
+    /// For how long it is, at least 1 ms; 5 s if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "duration")]
+    pub breaker_pause: Option<Duration>,
 }
 
 impl TierConfig {
@@ -193,12 +222,37 @@ impl TierConfig {
             durable_puts: None,
             read_only: None,
             write: None,
+            read: None,
+            existence: None,
+            promotion: None,
+            max_entry: None,
+            deadline: None,
+            queue_size: None,
+            when_full: None,
+            breaker_failures: None,
+            breaker_pause: None,
         }
+    }
+
+    /// Whether its puts wait in memory.
+    #[cfg(feature = "disk")]
+    pub(crate) fn is_written_behind(&self) -> bool {
+        self.write.as_deref() == Some("behind")
     }
 
     /// Whether it is written only with what is evicted before it.
     pub(crate) fn is_for_spill(&self) -> bool {
         self.write.as_deref() == Some("spill")
+    }
+
+    /// Whether it is never written as a tier.
+    pub(crate) fn is_never_written(&self) -> bool {
+        self.write.as_deref() == Some("never")
+    }
+
+    /// Whether every put writes it before it returns.
+    pub(crate) fn is_through(&self) -> bool {
+        self.write.as_deref().is_none_or(|write| write == "through")
     }
 
     /// Whether nothing can be put.

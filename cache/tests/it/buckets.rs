@@ -144,7 +144,7 @@ fn options_are_refused_by_name() {
         "s3://b?regoin=x",
         "\"regoin\" is unknown; s3 takes region, virtual_hosted, auto_create, bulk_delete, endpoint, allow_http, anonymous, max_size",
     );
-    refused("s3://b?write=spill", "\"write\" is unknown; s3 takes");
+    refused("s3://b?write=spill", "which is for a store of this process alone");
     refused("s3://b?bucket=c", "\"bucket\" is unknown");
     refused("s3://b?account=x", "\"account\" is unknown");
     refused("gs://b?region=x", "\"region\" is unknown; gcs takes service_account_path, endpoint");

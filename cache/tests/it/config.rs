@@ -154,7 +154,7 @@ fn an_unknown_kind_is_refused_by_name_when_it_is_read() {
 
 #[test]
 fn unknown_fields_are_refused_when_they_are_read() {
-    unreadable(r#"{"tiers": [], "tires": []}"#, "unknown field `tires`, expected `tiers`");
+    unreadable(r#"{"tiers": [], "tires": []}"#, "unknown field `tires`, expected `quorum` or `tiers`");
     unreadable(r#"{"tiers": [{"kind": "memory", "max_sise": 1}]}"#, "unknown field `max_sise`");
     let why = r#""path" is unknown to memory, which takes max_size"#;
     unreadable(r#"{"tiers": [{"kind": "memory", "path": "/x"}]}"#, why);

@@ -10,6 +10,7 @@ mod calls;
 mod config;
 #[cfg(feature = "redb")]
 mod redb;
+mod roles;
 #[cfg(feature = "s3")]
 mod s3;
 mod spill;

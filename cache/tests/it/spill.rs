@@ -25,8 +25,13 @@ fn a_url_and_a_configuration_say_the_role_alike() {
     let config: Config = toml::from_str(text).unwrap();
     assert_eq!(config, Config::from_urls(["memory:", "disk:/x?write=spill"]).unwrap());
     assert_eq!(config.tiers[1].write.as_deref(), Some("spill"));
-    let wrong = toml::from_str::<Config>(&text.replace("spill", "behind")).unwrap_err();
-    assert!(wrong.to_string().contains("write is \"through\" or \"spill\""), "{wrong}");
+    let wrong = toml::from_str::<Config>(&text.replace("spill", "sometimes")).unwrap_err();
+    assert!(
+        wrong
+            .to_string()
+            .contains("write is one of \"through\", \"behind\", \"spill\", \"never\", not \"sometimes\""),
+        "{wrong}"
+    );
 }
 
 #[tokio::test]
