@@ -1,11 +1,13 @@
 #![doc = include_str!("../README.md")]
 
 mod args;
+mod degraded;
 mod disk;
 mod failure;
 mod harness;
 mod heap;
 mod heap_program;
+mod layered;
 mod memory;
 mod output;
 mod redb;
@@ -17,6 +19,7 @@ mod workload;
 
 pub use {
     args::Args,
+    degraded::{DegradedArgs, degraded},
     heap::{HeapCounters, HeapQuestion, answer},
     run::run,
     subject::buckets::served::serve,

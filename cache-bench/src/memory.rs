@@ -13,7 +13,10 @@ mod peak;
 mod traces;
 mod zipf;
 
-use crate::harness::bench::Set;
+use crate::harness::bench::{Bench, Set};
+
+/// Which is the first question about tiers, too.
+pub(crate) const LAYERED_HIT: Bench = layered::BENCH;
 
 /// In the order of the targets M1 to M8.
 pub(crate) const SET: Set = Set {

@@ -1,6 +1,8 @@
 //! Runs everything in tiny sizes, and reads what it leaves.
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test that fails may panic")]
 
+mod degraded;
+
 use std::{fs, path::Path, process::Command};
 
 use serde_json::Value;
