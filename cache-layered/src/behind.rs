@@ -76,6 +76,8 @@ struct Shared {
     alive: Weak<()>,
     /// Whether the store below was told to close: from there on nothing can be written.
     ended: AtomicBool,
+    /// Whether a close has said what was left.
+    is_told: AtomicBool,
 }
 
 impl Shared {
@@ -129,6 +131,7 @@ impl Behind {
             door: tokio::sync::Mutex::default(),
             alive: Arc::downgrade(&alive),
             ended: AtomicBool::new(false),
+            is_told: AtomicBool::new(false),
         };
         Self { shared: Arc::new(shared), _alive: alive }
     }
@@ -275,7 +278,8 @@ impl Store for Behind {
         })
     }
 
-    /// Each word is tried once more. What could not be written is left, and so are lost puts that no flush has told of.
+    /// Each word is tried once more. What could not be written is left, and so are lost puts that no flush has told of: the first
+    /// close that answers says how much.
     async fn close(&self, deadline: Option<Duration>) -> Result<CloseReport> {
         let shared = &self.shared;
         shared.queue().closed = true;
@@ -295,7 +299,8 @@ impl Store for Behind {
             let queue = shared.queue();
             (queue.len().0, queue.lost().map_or(0, |lost| lost.puts))
         };
-        let left = words.saturating_add(lost);
+        // Who closed before was told.
+        let left = if shared.is_told.swap(true, Ordering::AcqRel) { 0 } else { words.saturating_add(lost) };
         match closed {
             Ok(mut report) => {
                 report.left = report.left.saturating_add(left);

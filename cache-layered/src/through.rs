@@ -9,6 +9,7 @@ use cache_core::{
 
 use crate::{
     Quorum, WritePolicy,
+    flush::adding,
     layered::LayeredStore,
     quorum::Spare,
     tee,
@@ -98,7 +99,7 @@ impl LayeredStore {
                 keep_it.push(format!("tier {} could not drop the new value: {error}", tier.name));
             }
         }
-        if keep_it.is_empty() { failure } else { failure.with_detail(keep_it.join("; ")) }
+        if keep_it.is_empty() { failure } else { adding(failure, &keep_it.join("; ")) }
     }
 }
 

@@ -117,7 +117,9 @@ impl LayeredStore {
         statuses.push((Arc::clone(&tier.name), put.status));
         for slower in tiers.iter().skip(home + 1) {
             let above = statuses.last().map(|(_, status)| *status);
-            let status = if slower.options.write == WritePolicy::Spill && above == Some(PutStatus::Stored) {
+            let is_for_spill = slower.options.write == WritePolicy::Spill && above == Some(PutStatus::Stored);
+            // What was refused is nowhere: those below have neither it nor what was there.
+            let status = if is_for_spill || !put.status.is_visible() {
                 PutStatus::Refused(Refusal::PassedOver)
             } else {
                 match copy_whole(key, tier, slower).await {

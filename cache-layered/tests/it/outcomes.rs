@@ -312,3 +312,19 @@ async fn a_copy_that_could_not_be_flushed_resumes_where_it_began() {
     let report = from.copy_to(&to, &Namespace::root(), &CopyOptions::default()).await.unwrap();
     assert!(report.resume_after.is_none(), "going on after it skips what was never durable");
 }
+
+#[tokio::test]
+async fn a_fill_that_the_tier_refuses_which_has_the_entry_is_refused() {
+    let fast = memory(MemoryOptions::unlimited().with_max_bytes(100));
+    let slow = unlimited();
+    let builder = LayeredStore::builder().tier("fast", Arc::new(fast.clone()));
+    let store = builder.tier("slow", Arc::new(slow.clone())).build().unwrap();
+    store.put_bytes(&key("a"), vec![1; 100].into()).await.unwrap();
+    slow.evict(&key("a")).await.unwrap();
+    let log = BlobName::new("log").unwrap();
+    let fill = PutEntry::default().with(log.clone(), "text");
+    let outcome = store.put(&key("a"), fill, PutOptions::mode(PutMode::Fill)).await.unwrap();
+    assert!(!outcome.is_stored(), "{outcome:?}");
+    assert_eq!(read(&store, "a").await.unwrap().len(), 100);
+    assert!(store.get_bytes(&key("a"), &log).await.unwrap().is_none());
+}
