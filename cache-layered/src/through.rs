@@ -67,7 +67,7 @@ impl LayeredStore {
                     failed.push(Owed::Eviction(tier));
                 }
                 // Before anything slower is touched: whoever fails has the older value.
-                Err(error) if spare.covers(tier, &error) && tier.has_room(key, &owed) => {
+                Err(error) if !is_for_others && spare.covers(tier, &error) && tier.has_room(key, &owed) => {
                     statuses.push((Arc::clone(&tier.name), PutStatus::Failed(error.kind())));
                     failed.push(Owed::Put(tier));
                 }
