@@ -179,6 +179,14 @@ impl Drop for SpillGuard {
     }
 }
 
+/// The right to copy a key's entry into faster tiers: nobody writes it meanwhile.
+#[derive(Debug)]
+pub(crate) struct PromotionGuard {
+    _lock: OwnedMutexGuard<()>,
+    /// Without it the slot would be forgotten, and who writes next would find another lock.
+    _watch: Watch,
+}
+
 /// What a promotion needs to know that its value is still the newest.
 #[derive(Debug)]
 pub(crate) struct Ticket {
@@ -189,9 +197,11 @@ pub(crate) struct Ticket {
 impl Ticket {
     /// The right to promote; `None` if a write came in between or is under way, or if another
     /// promotion of the key is.
-    pub(crate) fn claim(&self) -> Option<OwnedMutexGuard<()>> {
+    pub(crate) fn claim(&self) -> Option<PromotionGuard> {
         let lock = Arc::clone(&self.watch.slot.lock).try_lock_owned().ok()?;
-        self.is_newest().then_some(lock)
+        // Of its own: the ticket may be gone before the promotion has ended.
+        let watch = self.watch.locks.watch(&self.watch.key);
+        self.is_newest().then_some(PromotionGuard { _lock: lock, _watch: watch })
     }
 
     /// Whether no write has ended since.

@@ -5,13 +5,12 @@ mod underway;
 use std::{sync::Arc, time::Duration};
 
 use cache_core::{EntryRead, Key, PutEntry, PutMode, PutOptions, Result};
-use tokio::sync::OwnedMutexGuard;
 
 pub(crate) use self::underway::{Room, Underway};
 use crate::{
     Promotion, WritePolicy,
     fetch::{InHand, Registration},
-    key_lock::Ticket,
+    key_lock::{PromotionGuard, Ticket},
     layered::{LayeredStore, within},
     tier::Tier,
 };
@@ -24,7 +23,7 @@ const JOINABLE: Duration = Duration::from_secs(1);
 
 /// The key's turn, and the room that the bytes take, until all copies have ended.
 struct Held {
-    _turn: OwnedMutexGuard<()>,
+    _turn: PromotionGuard,
     _room: Room,
 }
 

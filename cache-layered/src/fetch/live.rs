@@ -9,14 +9,14 @@ use futures::{
     future::{Either, join_all, select},
 };
 use tokio::{
-    sync::{OwnedMutexGuard, mpsc, watch},
+    sync::{mpsc, watch},
     time::Instant,
 };
 
 use super::{Flight, Registration, Want, caller::Caller};
 use crate::{
     Promotion,
-    key_lock::Ticket,
+    key_lock::{PromotionGuard, Ticket},
     layered::{LayeredStore, within},
     promote::{Room, fill},
     tee::{self, AHEAD, Piece},
@@ -299,7 +299,7 @@ fn branch(
 struct Work {
     copies: Copies,
     ticket: Arc<Ticket>,
-    turn: OwnedMutexGuard<()>,
+    turn: PromotionGuard,
     room: Room,
     joinable: Option<(Option<Flight>, Registration)>,
 }

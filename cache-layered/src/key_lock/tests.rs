@@ -19,6 +19,19 @@ async fn a_promotion_that_read_before_a_write_is_refused() {
 }
 
 #[tokio::test]
+async fn a_right_to_promote_holds_when_its_ticket_is_gone() {
+    let locks = KeyLocks::default();
+    let ticket = locks.ticket(&key());
+    let promoting = ticket.claim().unwrap();
+    drop(ticket);
+    let early = tokio::time::timeout(std::time::Duration::from_millis(5), locks.write(&key())).await;
+    assert!(early.is_err());
+    drop(promoting);
+    drop(locks.write(&key()).await);
+    assert!(locks.map().is_empty());
+}
+
+#[tokio::test]
 async fn nothing_is_kept_of_keys_that_nobody_works_on() {
     let locks = KeyLocks::default();
     let ticket = locks.ticket(&key());

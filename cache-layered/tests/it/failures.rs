@@ -144,6 +144,8 @@ struct Run {
     puts: u64,
     /// How many queued puts had been dropped when a flush succeeded last.
     told: u64,
+    /// What was put since then.
+    unflushed: HashSet<Key>,
 }
 
 impl Run {
@@ -165,7 +167,7 @@ impl Run {
         let builder = add(builder, 1, "mid", roles.mid.clone());
         let store = add(builder, 2, "slow", roles.slow.clone()).build().unwrap();
         let may = (0..KEYS).map(|n| (key(&n.to_string()), HashSet::from([None]))).collect();
-        Self { tiers, store, may, puts: 0, told: 0 }
+        Self { tiers, store, may, puts: 0, told: 0, unflushed: HashSet::new() }
     }
 
     async fn step(&mut self, step: &Step) {
@@ -200,6 +202,7 @@ impl Run {
         let flushed = timeout(EVER, self.store.flush()).await.expect("a flush waits for ever");
         let Err(error) = flushed else {
             self.told = self.dropped();
+            self.unflushed.clear();
             return true;
         };
         if error.to_line().contains("lost") {
@@ -236,6 +239,13 @@ impl Run {
         let has_lost = self.dropped() > self.told;
         for (key, operation, value, answer) in answers {
             let may = self.may.get_mut(&key).unwrap();
+            if matches!(operation, Operation::Put { .. }) {
+                self.unflushed.insert(key.clone());
+            }
+            // Both tiers that are written behind may have lost it, and the one that evicts may have evicted it.
+            if has_lost && self.unflushed.contains(&key) {
+                may.insert(None);
+            }
             match (operation, answer) {
                 (Operation::Put { .. }, Some(Ok(Answer::Done))) => *may = HashSet::from([Some(value)]),
                 (Operation::Put { .. }, _) => {

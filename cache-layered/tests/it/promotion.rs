@@ -56,6 +56,27 @@ async fn a_tier_that_hangs_costs_a_read_a_tenth_of_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_copy_that_goes_on_after_its_read_does_not_bring_the_older_value_back() {
+    // A copy asks this first, and a put does not.
+    let (fast, slow) = (Hanging::new(unlimited()).with_only(&[Call::Contains]), unlimited());
+    fast.hang();
+    slow.put_bytes(&key("a"), "old".into()).await.unwrap();
+    let store = with(Promotion::Inline, fast.clone(), slow);
+    assert_eq!(get(&store, &key("a")).await.unwrap(), "old");
+    let put = {
+        let store = store.clone();
+        async move { store.put_bytes(&key("a"), "new".into()).await.unwrap() }
+    };
+    let released = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        fast.release();
+    };
+    futures::join!(put, released);
+    store.flush().await.unwrap();
+    assert_eq!(get(&store, &key("a")).await.unwrap(), "new");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_promotion_beside_the_read_costs_it_nothing_and_a_flush_waits_for_it() {
     let fast = Slow::new(unlimited()).with_delay(Duration::from_secs(10)).with_only(&[Call::Put]);
     let slow = unlimited();

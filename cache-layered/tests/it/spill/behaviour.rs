@@ -1,7 +1,10 @@
 //! What becomes of entries that memory has no room for, one after the other.
 #![expect(clippy::indexing_slicing, reason = "a test may fail")]
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use cache_conformance::{
@@ -12,6 +15,7 @@ use cache_core::{
     BlobName, CleanPolicy, ErrorKind, GetOptions, Key, KeyManagement, ListOptions, Namespace, PutBlob,
     PutEntry, PutMode, PutOptions, PutStatus, Store, StoreExt,
 };
+use cache_layered::{BreakerOptions, LayeredStore, TierOptions, WritePolicy};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{OpenSource, builder, durable, limited, sources, stack, tests};
@@ -373,6 +377,29 @@ async fn a_clean_evicts_and_spills_nothing(open: OpenSource) {
     assert_eq!(store.metrics().spills, spills);
     assert_eq!(read(&store, &name(5)).await, Some(value(5, 100)), "the most recent stays");
     // Another stack over the same source would take what this one is to get.
-    let second = builder(source, std::sync::Arc::new(below)).build();
+    let second = builder(source, Arc::new(below)).build();
     assert_eq!(second.unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_breaker_passes_over_is_missed_and_counted_and_found_when_it_closes() {
+    let pause = Duration::from_secs(5);
+    for open in [super::reference as OpenSource, super::memory] {
+        let source = open(&limited(300)).unwrap();
+        let below = Flaky::new(Reference::volatile().store(&limited(1 << 20)).unwrap());
+        let breaker = BreakerOptions::default().with_failures(1).with_pause(pause);
+        let role = TierOptions::default().with_write(WritePolicy::Spill).with_breaker(breaker);
+        let store = LayeredStore::builder().spilling_tier("memory", source);
+        let store = store.tier("below", Arc::new(below.clone())).options(role).build().unwrap();
+        store.put_bytes(&name(0), value(0, 200)).await.unwrap();
+        store.put_bytes(&name(1), value(1, 200)).await.unwrap();
+        let spilled = if store.get_now(name(0).view(), &BlobName::DATA).is_some() { 1 } else { 0 };
+        below.arm(When::Every(1));
+        store.contains(&name(2)).await.unwrap_err();
+        below.arm(When::Never);
+        assert_eq!((read(&store, &name(spilled)).await, store.metrics().degraded), (None, 1));
+        tokio::time::advance(pause).await;
+        assert_eq!(read(&store, &name(spilled)).await, Some(value(spilled, 200)));
+        assert_eq!(store.metrics().spill_errors, 0);
+    }
 }
