@@ -51,12 +51,21 @@ pub(crate) struct Model {
     budget: Option<Budget>,
     /// Whether cleaning and listings go by the times that puts are given.
     dated: bool,
+    /// Whether the store has tiers. A copy from one to another has one time for all blobs, that of the newest: of what
+    /// is left of it after a merge, that may be later than when it was made.
+    has_tiers: bool,
     states: BTreeMap<Key, Vec<Option<Entry>>>,
 }
 
 impl Model {
-    pub(crate) fn new(budget: Option<Budget>, dated: bool) -> Self {
-        Self { budget, dated, states: BTreeMap::new() }
+    pub(crate) fn new(budget: Option<Budget>, (dated, has_tiers): (bool, bool)) -> Self {
+        Self { budget, dated, has_tiers, states: BTreeMap::new() }
+    }
+
+    /// Whether an entry may be said to be newer than it is. Without a budget no tier loses what another one keeps, and
+    /// what is merged into is no copy.
+    pub(crate) fn may_be_told_later(&self) -> bool {
+        self.has_tiers && self.budget.is_some()
     }
 
     pub(crate) fn is_dated(&self) -> bool {

@@ -110,11 +110,12 @@ pub(super) fn judge(model: &mut Model, place: &Place, step: &Step, answer: Answe
                 let blobs = blobs.iter().map(|(name, bytes)| format!("{name}: {}", counted(bytes.len())));
                 format!("{{{}}}", blobs.collect::<Vec<_>>().join(", "))
             });
+            let later = model.may_be_told_later();
             model.observe(&place.key(*at), &format!("The answer is {told}."), |state| match (state, &read) {
                 (None, None) => true,
                 (Some(entry), Some((meta, blobs))) => {
                     // Of a copy in a faster tier, this may be when it was made as a whole.
-                    describes(meta, entry, false)
+                    describes(meta, entry, false, later)
                         && blobs.len() == entry.len()
                         && blobs
                             .iter()
@@ -142,24 +143,25 @@ pub(super) fn judge(model: &mut Model, place: &Place, step: &Step, answer: Answe
 
 fn observe_meta(model: &mut Model, key: &Key, meta: Option<&EntryMeta>) -> Result<(), String> {
     let told = meta.map_or("nothing".to_owned(), |meta| format!("{meta:?}"));
-    let copies = model.budget().is_some();
+    let (copies, later) = (model.budget().is_some(), model.may_be_told_later());
     model.observe(key, &format!("The answer is {told}."), |state| match (state, meta) {
         (None, None) => true,
         (Some(entry), Some(meta)) => {
-            meta.key == *key && !meta.places.is_empty() && describes(meta, entry, !copies)
+            meta.key == *key && !meta.places.is_empty() && describes(meta, entry, !copies, later)
         }
         _ => false,
     })
 }
 
 /// Whether names, sizes and times are those of the entry, as far as they are told and known; that of the
-/// oldest blob only if asked for.
-fn describes(meta: &EntryMeta, entry: &Entry, since: bool) -> bool {
-    tells_blobs(meta, entry, since) && tells_newest(meta, entry)
+/// oldest blob only if asked for, and that of the newest one exactly or at least.
+fn describes(meta: &EntryMeta, entry: &Entry, since: bool, later: bool) -> bool {
+    tells_blobs(meta, entry, since) && tells_newest(meta, entry, later)
 }
 
-fn tells_newest(meta: &EntryMeta, entry: &Entry) -> bool {
-    modified(entry).is_none_or(|newest| meta.modified == Some(newest))
+fn tells_newest(meta: &EntryMeta, entry: &Entry, later: bool) -> bool {
+    let is_it = |newest| meta.modified == Some(newest) || later && meta.modified > Some(newest);
+    modified(entry).is_none_or(is_it)
 }
 
 /// The same without the time of the newest blob.
@@ -194,11 +196,11 @@ fn judge_listing(model: &mut Model, options: &ListOptions, listed: &[EntryMeta])
             print(&mut admitted.iter().map(|(key, _)| key))
         ));
     }
-    let (copies, dated) = (model.budget().is_some(), model.is_dated());
+    let (copies, dated, later) = (model.budget().is_some(), model.is_dated(), model.may_be_told_later());
     for entry in listed.iter().filter(|entry| entry.bytes.is_some()) {
         model.observe(&entry.key, &format!("The listing has {entry:?}."), |state| {
             state.is_some_and(|state| {
-                tells_blobs(entry, state, !copies) && (!dated || tells_newest(entry, state))
+                tells_blobs(entry, state, !copies) && (!dated || tells_newest(entry, state, later))
             })
         })?;
     }

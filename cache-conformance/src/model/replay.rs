@@ -24,16 +24,16 @@ pub(crate) async fn replay(
 ) -> Result<(), String> {
     let store =
         factory.open(setup).await.map_err(|error| format!("The store does not open: {}", error.to_line()))?;
-    let (max_bytes, dated) = (store.info().max_bytes, store.info().powers.dated);
+    let info = store.info();
     let budget = setup
         .max_bytes
-        .map(|max| Budget { stores: max.saturating_sub(added), holds: max_bytes.unwrap_or(max) });
+        .map(|max| Budget { stores: max.saturating_sub(added), holds: info.max_bytes.unwrap_or(max) });
     let mut replay = Replay {
         factory,
         setup,
         store: Some(store),
         place: Place::new(number),
-        model: Model::new(budget, dated),
+        model: Model::new(budget, (info.powers.dated, !info.tiers.is_empty())),
     };
     for (number, step) in (1..).zip(steps) {
         let done = timeout(patience, replay.step(number, step)).await;
