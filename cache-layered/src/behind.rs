@@ -32,7 +32,11 @@ use tokio_util::task::TaskTracker;
 
 use self::{queue::Queue, word::What};
 use crate::{
-    TierOptions, WritePolicy, close::close_in_time, flush::adding, key_lock::KeyLocks, layered::within,
+    TierOptions, WritePolicy,
+    close::close_in_time,
+    flush::adding,
+    key_lock::KeyLocks,
+    layered::{to_its_end, within},
     tally::Tally,
 };
 
@@ -166,6 +170,15 @@ impl Behind {
         written?;
         let report = flushed?;
         Ok(self.shared.untold().map_or(Ok(report), Err))
+    }
+
+    /// Has the word of a key written, if there is one.
+    pub(crate) async fn settle(&self, key: &Key) -> Result<()> {
+        if self.shared.word(key, "put")?.is_none() {
+            return Ok(());
+        }
+        let work = Arc::clone(&self.shared).write_in_turn(key.clone());
+        to_its_end(&self.shared.tasks, "put", work).await
     }
 
     /// Losses up to this one need not be told again.

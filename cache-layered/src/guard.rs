@@ -74,6 +74,11 @@ impl Guarded {
         }
     }
 
+    /// Whether a write of the key was given up and may still land.
+    pub(crate) fn lingers(&self, key: &Key) -> bool {
+        self.lingering.has(key)
+    }
+
     /// Whether the tier is asked now. No I/O.
     pub(crate) fn state(&self) -> BreakerState {
         self.breaker.state()

@@ -2,7 +2,7 @@
 //! back what a write has replaced since the promotion's value was read.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -19,6 +19,8 @@ use crate::fetch::{Boarded, Fetching, Flights, Landed, Registration, Want};
 pub(crate) struct KeyLocks {
     slots: Arc<Mutex<Slots>>,
     landed: Arc<Landed>,
+    /// The keys that were written while somebody wants to know.
+    written: Arc<Mutex<Option<HashSet<Key>>>>,
 }
 
 /// Slots, and how many watch each.
@@ -33,6 +35,8 @@ struct Slot {
     writers: AtomicUsize,
     /// Tells that there is one more of them.
     called: Notify,
+    /// Tells that a turn has ended.
+    ended: Notify,
     flights: Flights,
 }
 
@@ -50,22 +54,41 @@ impl KeyLocks {
 
     /// Waits for this key's turn to write. A promotion that waits for its source gives way.
     pub(crate) async fn write(&self, key: &Key) -> WriteGuard {
-        let writer = Writer::of(self.watch(key));
-        let lock = Arc::clone(&writer.0.slot.lock).lock_owned().await;
-        WriteGuard { writer, _lock: lock }
+        let watch = self.watch(key);
+        let writer = Writer::of(&watch.slot);
+        let lock = Arc::clone(&watch.slot.lock).lock_owned().await;
+        WriteGuard { writer, turn: Turn { lock: Some(lock), watch } }
     }
 
-    /// Waits until nobody writes the key, or one of those who do has ended.
+    fn written(&self) -> MutexGuard<'_, Option<HashSet<Key>>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes from now on which keys are written, until the answer is dropped. Once at a time.
+    pub(crate) fn note_writes(&self) -> Noted {
+        self.written().get_or_insert_default();
+        Noted(self.clone())
+    }
+
+    /// Whether a write of the key has ended while they are noted.
+    pub(crate) fn was_written(&self, key: &Key) -> bool {
+        self.written().as_ref().is_some_and(|written| written.contains(key))
+    }
+
+    /// Waits until nobody writes the key, or one of those who do has ended. Not in line with them: who waits may be
+    /// a future that nobody polls, and must not be given the turn.
     pub(crate) async fn quiet(&self, key: &Key) {
         let watch = self.watch(key);
-        drop(watch.slot.lock.lock().await);
+        let mut ended = std::pin::pin!(watch.slot.ended.notified());
+        ended.as_mut().enable();
+        if Turn::try_of(&watch).is_none() {
+            ended.await;
+        }
     }
 
     /// The right to copy the key's entry to another tier, unless somebody writes, copies or removes it now.
     pub(crate) fn try_spill(&self, key: &Key) -> Option<SpillGuard> {
-        let watch = self.watch(key);
-        let lock = Arc::clone(&watch.slot.lock).try_lock_owned().ok()?;
-        Some(SpillGuard { watch, _lock: lock })
+        Turn::try_of(&self.watch(key)).map(SpillGuard)
     }
 
     /// Taken before a value is read that may be promoted.
@@ -101,6 +124,16 @@ impl KeyLocks {
     }
 }
 
+/// As long as it lives, written keys are noted.
+#[derive(Debug)]
+pub(crate) struct Noted(KeyLocks);
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        self.0.written().take();
+    }
+}
+
 /// Keeps a key's slot in the map while somebody needs it.
 #[derive(Debug)]
 pub(crate) struct Watch {
@@ -131,60 +164,84 @@ impl Drop for Watch {
     }
 }
 
+/// A key's turn: nobody else writes, copies or removes its entry. The key is watched as long: else its slot would be
+/// forgotten, and who comes next would find another lock.
+#[derive(Debug)]
+struct Turn {
+    /// Always there but while it is dropped.
+    lock: Option<OwnedMutexGuard<()>>,
+    watch: Watch,
+}
+
+impl Turn {
+    /// The turn of a key that is watched, unless somebody has it.
+    fn try_of(watch: &Watch) -> Option<Self> {
+        let lock = Arc::clone(&watch.slot.lock).try_lock_owned().ok()?;
+        Some(Self { lock: Some(lock), watch: watch.locks.watch(&watch.key) })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        drop(self.lock.take());
+        self.watch.slot.ended.notify_waiters();
+    }
+}
+
 /// One who writes, or waits for the turn.
 #[derive(Debug)]
-struct Writer(Watch);
+struct Writer(Arc<Slot>);
 
 impl Writer {
-    fn of(watch: Watch) -> Self {
-        watch.slot.writers.fetch_add(1, Ordering::AcqRel);
-        watch.slot.called.notify_waiters();
-        Self(watch)
+    fn of(slot: &Arc<Slot>) -> Self {
+        slot.writers.fetch_add(1, Ordering::AcqRel);
+        slot.called.notify_waiters();
+        Self(Arc::clone(slot))
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.0.slot.writers.fetch_sub(1, Ordering::AcqRel);
+        self.0.writers.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
 /// The right to write a key.
 #[derive(Debug)]
 pub(crate) struct WriteGuard {
+    /// Goes before the turn does: who takes that next is the only one again.
     writer: Writer,
-    _lock: OwnedMutexGuard<()>,
+    turn: Turn,
 }
 
 impl Drop for WriteGuard {
     fn drop(&mut self) {
+        let watch = &self.turn.watch;
+        if let Some(written) = watch.locks.written().as_mut() {
+            written.insert(watch.key.clone());
+        }
         // Before the lock is given back, so that whoever gets it next sees the write.
-        self.writer.0.slot.writes.fetch_add(1, Ordering::AcqRel);
+        self.writer.0.writes.fetch_add(1, Ordering::AcqRel);
         // Before the caller is answered: who comes then finds what was written.
-        self.writer.0.slot.flights.forget();
+        self.writer.0.flights.forget();
     }
 }
 
 /// The right to copy a key's entry, which stays the version that it is.
 #[derive(Debug)]
-pub(crate) struct SpillGuard {
-    watch: Watch,
-    _lock: OwnedMutexGuard<()>,
-}
+pub(crate) struct SpillGuard(Turn);
 
 impl Drop for SpillGuard {
     fn drop(&mut self) {
         // Who was told that the entry is not below was told so before it came there.
-        self.watch.slot.flights.forget();
+        self.0.watch.slot.flights.forget();
     }
 }
 
-/// The right to copy a key's entry into faster tiers: nobody writes it meanwhile.
+/// The right to copy a key's entry into faster tiers, also when the ticket for it is gone.
 #[derive(Debug)]
 pub(crate) struct PromotionGuard {
-    _lock: OwnedMutexGuard<()>,
-    /// Without it the slot would be forgotten, and who writes next would find another lock.
-    _watch: Watch,
+    _turn: Turn,
 }
 
 /// What a promotion needs to know that its value is still the newest.
@@ -198,10 +255,8 @@ impl Ticket {
     /// The right to promote; `None` if a write came in between or is under way, or if another
     /// promotion of the key is.
     pub(crate) fn claim(&self) -> Option<PromotionGuard> {
-        let lock = Arc::clone(&self.watch.slot.lock).try_lock_owned().ok()?;
-        // Of its own: the ticket may be gone before the promotion has ended.
-        let watch = self.watch.locks.watch(&self.watch.key);
-        self.is_newest().then_some(PromotionGuard { _lock: lock, _watch: watch })
+        let turn = Turn::try_of(&self.watch)?;
+        self.is_newest().then_some(PromotionGuard { _turn: turn })
     }
 
     /// Whether no write has ended since.

@@ -13,7 +13,7 @@ use cache_core::{
     Blob, BlobName, CleanPolicy, CleanReport, Clock, CloseReport, Counters, EntryMeta, EntryRead, Error,
     ErrorKind, FlushReport, GetOptions, Key, KeyManagement, KeyView, ListOptions, Metrics, Namespace,
     PutEntry, PutOptions, PutOutcome, Result, Store, StoreInfo, Usage, VerifyOptions, VerifyReport,
-    clean_by_listing, usage_by_listing,
+    usage_by_listing,
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream, stream::BoxStream};
 use tokio::{runtime::Handle, time::Instant};
@@ -36,9 +36,11 @@ use crate::{
 ///   counted; the read fails only if no tier could answer. What a slower tier has is fetched once for all who ask
 ///   for it at the same time, and [copied](crate::Promotion) into the faster ones as a whole entry, if their limits
 ///   let it in. A large one streams to its reader and to those tiers at once. A copy that fails, hangs or has no room
-///   does not fail the read. A read of a range, and a quiet one, is answered alone and copies nothing.
+///   does not fail the read. It takes the place of nothing that is newer, and what others keep in a tier that is
+///   [never](crate::WritePolicy::Never) written is copied only where no tier of the stack's own has the entry. A read of a range, and a quiet one, is answered alone and copies nothing.
 /// - **Puts** that replace an entry go to every tier that is written by puts, fastest first, and the answer tells what
-///   each did. One that fails leaves the older value: slower tiers are not touched, faster ones drop what they took.
+///   each did. One that fails leaves the older value: slower tiers are not touched, faster ones drop what they took. Where
+///   only tiers failed that are not read, it leaves the newer one.
 ///   Only a tier that is written behind may have lost the older value already, of which the next flush tells.
 ///   Streams are read once. Merges and fills go to the slowest tier that is read and written and has the entry; faster
 ///   ones drop it until the next read brings it back whole, slower ones get a copy of the whole. They fail if a tier
@@ -58,6 +60,7 @@ use crate::{
 /// - **Sick tiers**: one that has a deadline is waited for no longer. One that fails too often in a row is left alone
 ///   for a while by its [breaker](crate::BreakerOptions), and then until one call has found it well. A write that was
 ///   given up may still land, but before the next one of its key. The tier above one for spill has neither.
+/// - **Clean** goes by what the stack has as a whole, and evicts nothing that was put since it began.
 /// - **Flush** means every tier that is written, and what waits for it. The answer tells of each; it is an error if one
 ///   of them fails, if something could not be written now, or if a queued put was lost since the last flush.
 /// - **Close** ends what is under way, writes what waits and closes every tier, as long as it may, and says how much was
@@ -213,14 +216,14 @@ impl KeyManagement for LayeredStore {
 
     async fn evict(&self, key: &Key) -> Result<()> {
         self.open_for("evict")?;
-        self.evict_everywhere(key).await?;
+        self.evict_everywhere(key, |_, _| true).await?;
         self.0.counters.removal();
         Ok(())
     }
 
     fn list(&self, options: ListOptions) -> BoxStream<'static, Result<EntryMeta>> {
         match self.open_for("list") {
-            Ok(()) => merge::list(self.read_tiers(), self.spilling().map(Spilling::source_at), &options),
+            Ok(()) => merge::list(self.read_tiers(), self.spilling().map(Spilling::moving), &options),
             Err(closed) => stream::iter([Err(closed)]).boxed(),
         }
     }
@@ -298,11 +301,7 @@ impl Store for LayeredStore {
     async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
         self.open_for("clean")?;
         let _one_at_a_time = self.0.cleaning.lock().await;
-        let counters = &self.0.counters;
-        clean_by_listing(&Kept(self.clone()), scope, policy, self.0.clock.now(), |entry| {
-            counters.eviction(entry.counted_bytes());
-        })
-        .await
+        self.clean_tiers(scope, policy).await
     }
 
     async fn verify(&self, scope: &Namespace, options: &VerifyOptions) -> Result<VerifyReport> {
@@ -380,25 +379,6 @@ async fn drain(tasks: &TaskTracker, deadline: Option<Duration>) -> (u64, Option<
     let drained = tokio::time::timeout(deadline, tasks.wait()).await.is_ok();
     let left = if drained { 0 } else { tasks.len() as u64 };
     (left, Some(deadline.saturating_sub(begun.elapsed())))
-}
-
-/// The entries that are this stack's to remove.
-#[derive(Debug)]
-struct Kept(LayeredStore);
-
-#[async_trait]
-impl KeyManagement for Kept {
-    async fn contains(&self, key: &Key) -> Result<bool> {
-        self.0.holds(key).await
-    }
-
-    async fn evict(&self, key: &Key) -> Result<()> {
-        self.0.evict(key).await
-    }
-
-    fn list(&self, options: ListOptions) -> BoxStream<'static, Result<EntryMeta>> {
-        merge::list(self.0.kept_tiers(), self.0.spilling().map(Spilling::source_at), &options)
-    }
 }
 
 /// What `work` answers, if it does before the deadline has passed.

@@ -38,6 +38,7 @@
 #![doc(test(attr(deny(warnings), allow(dead_code))))]
 
 mod behind;
+mod clean;
 mod close;
 mod fetch;
 mod flush;

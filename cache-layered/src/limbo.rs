@@ -4,14 +4,14 @@
 //! is in the tier below, readers find neither: they must not call that a miss.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use cache_core::Key;
+use cache_core::{EntryMeta, Key};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Limbo(Arc<Inner>);
@@ -31,7 +31,8 @@ impl Default for Inner {
 
 #[derive(Debug, Default)]
 struct Keys {
-    inside: HashSet<Key>,
+    /// With what was known of the older value.
+    inside: HashMap<Key, EntryMeta>,
     watched: HashMap<Key, Watched>,
 }
 
@@ -66,8 +67,8 @@ impl Limbo {
     }
 
     /// From here on the key may be found nowhere, until the guard is dropped. Its turn is taken.
-    pub(crate) fn enter(&self, key: &Key) -> InLimbo {
-        self.keys().inside.insert(key.clone());
+    pub(crate) fn enter(&self, key: &Key, older: EntryMeta) -> InLimbo {
+        self.keys().inside.insert(key.clone(), older);
         InLimbo { limbo: self.clone(), key: key.clone() }
     }
 
@@ -85,7 +86,13 @@ impl Limbo {
     }
 
     pub(crate) fn has(&self, key: &Key) -> bool {
-        self.keys().inside.contains(key)
+        self.keys().inside.contains_key(key)
+    }
+
+    /// The older values of keys that are between the tiers now.
+    pub(crate) fn older(&self, is_wanted: impl Fn(&Key) -> bool) -> Vec<EntryMeta> {
+        let keys = self.keys();
+        keys.inside.iter().filter(|(key, _)| is_wanted(key)).map(|(_, older)| older.clone()).collect()
     }
 
     /// Whether the key may have left since the mark was taken.
@@ -149,13 +156,17 @@ mod tests {
         Key::from(Digest::of(name))
     }
 
+    fn enter(limbo: &Limbo, name: &str) -> InLimbo {
+        limbo.enter(&key(name), EntryMeta::new(key(name), 1))
+    }
+
     #[test]
     fn a_key_that_is_watched_leaves_by_itself() {
         let limbo = Limbo::default();
         let mark = limbo.watch(&key("a"));
-        drop(limbo.enter(&key("b")));
+        drop(enter(&limbo, "b"));
         assert!(!limbo.has_left(&key("a"), &mark));
-        let inside = limbo.enter(&key("a"));
+        let inside = enter(&limbo, "a");
         assert!(limbo.has(&key("a")));
         drop(inside);
         assert!(limbo.has_left(&key("a"), &mark) && !limbo.has(&key("a")));
@@ -171,7 +182,7 @@ mod tests {
         let limbo = Limbo::default();
         let mark = limbo.mark(&key("a"));
         assert!(!limbo.has_left(&key("a"), &mark));
-        drop(limbo.enter(&key("a")));
+        drop(enter(&limbo, "a"));
         assert!(limbo.has_left(&key("a"), &mark));
     }
 }

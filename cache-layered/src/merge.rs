@@ -1,9 +1,9 @@
 //! One listing out of the tiers': the same key in several tiers is one entry.
 
-use cache_core::{EntryMeta, ListOptions, Place, Result};
+use cache_core::{EntryMeta, Key, ListOptions, Place, Result};
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 
-use crate::{WritePolicy, tier::Tier};
+use crate::{WritePolicy, spill::Moving, tier::Tier};
 
 /// Adds what a slower tier knows of the same entry.
 pub(crate) fn combine(mut known: EntryMeta, tier: &Tier, slower: EntryMeta) -> EntryMeta {
@@ -73,32 +73,41 @@ const PAGE: usize = 1024;
 
 /// The tiers' listings, merged; ends at the first error of any tier.
 ///
-/// What is at `source` may move down meanwhile. So the others are listed page by page of that tier, and after
-/// it: who has left it then is below.
+/// What is in the tier that evicts may move down meanwhile. So the others are listed page by page of that tier, and after
+/// it and after what is in between: who has left that then is below.
 pub(crate) fn list(
     tiers: &[Tier],
-    source: Option<usize>,
+    moving: Option<Moving>,
     options: &ListOptions,
 ) -> BoxStream<'static, Result<EntryMeta>> {
     let limit = options.limit.unwrap_or(usize::MAX);
-    let listed = match source {
+    let listed = match moving {
         None => merged(tiers.iter().map(|tier| (tier.clone(), tier.store.list(options.clone()))).collect()),
-        Some(source) => in_pages(tiers.to_vec(), source, options.clone()),
+        Some(moving) => in_pages(tiers.to_vec(), moving, options.clone()),
     };
     listed.take(limit).fuse().boxed()
 }
 
-fn in_pages(tiers: Vec<Tier>, source: usize, options: ListOptions) -> BoxStream<'static, Result<EntryMeta>> {
+fn in_pages(
+    tiers: Vec<Tier>,
+    Moving { source, limbo }: Moving,
+    options: ListOptions,
+) -> BoxStream<'static, Result<EntryMeta>> {
     let page_size = PAGE.min(options.limit.unwrap_or(PAGE));
     let pages = stream::try_unfold(Some(options), move |options| {
-        let tiers = tiers.clone();
+        let (tiers, limbo) = (tiers.clone(), limbo.clone());
         async move {
             let Some(options) = options else { return Ok(None) };
             let Some(tier) = tiers.get(source) else { return Ok(None) };
             let page = tier.store.list(options.clone().with_limit(page_size));
-            let page: Vec<EntryMeta> =
+            let mut page: Vec<EntryMeta> =
                 page.try_collect().await.map_err(|error| tier.failed("list", error))?;
             let last = page.last().filter(|_| page.len() >= page_size).map(|meta| meta.key.clone());
+            let is_on = |key: &Key| last.as_ref().is_none_or(|last| key <= last);
+            let is_missing = |key: &Key| page.binary_search_by(|meta| meta.key.cmp(key)).is_err();
+            let between = limbo.older(|key| options.admits(key) && is_on(key) && is_missing(key));
+            page.extend(between);
+            page.sort_by(|one, other| one.key.cmp(&other.key));
             let mut page = Some(page);
             let lists = tiers.iter().enumerate().map(|(at, tier)| {
                 let listed = if at == source {

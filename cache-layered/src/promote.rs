@@ -41,6 +41,29 @@ impl LayeredStore {
         self.read_tiers().iter().take(hit).filter(admitting).cloned().collect()
     }
 
+    /// Those of the targets that may have what tier `hit` has. What others keep in one that is never written may be an
+    /// older version: it is copied only where no tier has another.
+    pub(crate) async fn rightful(&self, hit: usize, key: &Key, targets: Vec<Tier>) -> Vec<Tier> {
+        let is_others = self.tiers().get(hit).is_some_and(|tier| tier.options.write == WritePolicy::Never);
+        if is_others && !targets.is_empty() {
+            let kept = within(Some(PATIENCE), self.may_be_kept(key)).await;
+            if kept.unwrap_or(true) {
+                return Vec::new();
+            }
+        }
+        targets
+    }
+
+    /// Whether a tier that is read and written has the entry, or cannot tell.
+    async fn may_be_kept(&self, key: &Key) -> bool {
+        for tier in self.kept_tiers() {
+            if !matches!(tier.store.contains(key).await, Ok(false)) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Copies an entry that is in hand. Waits for those tiers that are to have it before the read is answered, for
     /// a short time.
     pub(crate) async fn promote(
@@ -121,7 +144,7 @@ impl LayeredStore {
     }
 }
 
-/// Whether the tier has this version of the entry now.
+/// Whether the tier has this version of the entry now. A newer one stays.
 pub(crate) async fn fill(
     tier: &Tier,
     key: &Key,
@@ -129,8 +152,12 @@ pub(crate) async fn fill(
     modified: Option<std::time::SystemTime>,
 ) -> bool {
     let put = async {
-        // What the tier has is not this version, or it would have answered itself.
+        // What the tier has is not this version, or it would have answered itself; or it could not just then.
         if tier.store.contains(key).await? {
+            let there = tier.store.meta(key).await?;
+            if there.is_some_and(|there| modified.is_some() && there.modified > modified) {
+                return Ok(false);
+            }
             tier.store.evict(key).await?;
         }
         let mut options = PutOptions::mode(PutMode::Fill);

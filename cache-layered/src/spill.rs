@@ -47,6 +47,12 @@ pub(crate) struct Spilling {
     tasks: TaskTracker,
 }
 
+/// From which tier entries move down, and those that are in neither tier meanwhile.
+pub(crate) struct Moving {
+    pub(crate) source: usize,
+    pub(crate) limbo: Limbo,
+}
+
 /// Keys, and in which order they were written.
 #[derive(Debug, Default)]
 struct Unwritten {
@@ -112,6 +118,17 @@ impl Spilling {
         self.at
     }
 
+    /// What a listing needs to know, so that it misses nothing that moves.
+    pub(crate) fn moving(&self) -> Moving {
+        Moving { source: self.at, limbo: self.limbo.clone() }
+    }
+
+    /// Whether a copy of the entry that was given up may still come to the lower tier. To be asked before
+    /// [`is_below`](Self::is_below), as it may come in between.
+    pub(crate) fn may_come_below(&self, key: &Key) -> bool {
+        self.below.lingers(key)
+    }
+
     /// Whether the lower tier has the entry.
     pub(crate) async fn is_below(&self, key: &Key) -> Result<bool> {
         self.below.store.contains(key).await.map_err(|error| self.below.failed("put", error))
@@ -120,7 +137,9 @@ impl Spilling {
     /// The value that the source alone has, and may drop for a newer one that it refuses. The key's turn is
     /// taken.
     pub(crate) fn begin_replacing(&self, key: &Key) -> Option<(EntryRead, InLimbo)> {
-        Some((self.source.peek(key)?, self.limbo.enter(key)))
+        let older = self.source.peek(key)?;
+        let in_limbo = self.limbo.enter(key, older.meta.clone());
+        Some((older, in_limbo))
     }
 
     /// Has the source take back a value that it dropped for one that could not be written.

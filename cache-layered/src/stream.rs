@@ -107,7 +107,8 @@ impl LayeredStore {
         let mut statuses = Statuses::new();
         let mut too_large = Vec::new();
         let mut failure: Option<Failure> = None;
-        for (tier, put) in self.written_tiers().iter().zip(puts) {
+        let mut is_whole = true;
+        for (at, (tier, put)) in self.written_tiers().iter().zip(puts).enumerate() {
             let status = match put {
                 Ok(Came::To(status)) => status,
                 Ok(Came::OverLimit(error)) => {
@@ -118,12 +119,18 @@ impl LayeredStore {
                     if failure.as_ref().is_none_or(|known| known.cause < cause) {
                         failure = Some(Failure { error: tier.failed("put", error), cause });
                     }
+                    is_whole &= at >= self.kept_tiers().len();
                     continue;
                 }
             };
             statuses.push((Arc::clone(&tier.name), status));
         }
         if let Some(failure) = failure {
+            if is_whole {
+                // All that is read has the newer value by now, and none the older one.
+                self.end_write(key, &statuses).await?;
+                return Err(failure.error);
+            }
             return Err(self.take_back(key, &statuses, failure.error).await);
         }
         let answered = statuses.len() - too_large.len();

@@ -33,9 +33,9 @@ impl LayeredStore {
     ) -> Result<PutOutcome> {
         let (bytes, largest) = (known_bytes(&entry), largest_known(&entry));
         // Asked before anything is changed.
-        let is_below = match self.spilling() {
-            Some(spilling) => spilling.is_below(key).await?,
-            None => false,
+        let (may_come_below, is_below) = match self.spilling() {
+            Some(spilling) => (spilling.may_come_below(key), spilling.is_below(key).await?),
+            None => (false, false),
         };
         let replacing = match self.spilling().filter(|_| !is_below) {
             Some(spilling) => spilling.begin_replacing(key),
@@ -45,12 +45,13 @@ impl LayeredStore {
         let owed = if self.quorum() == Quorum::All { Vec::new() } else { in_hand(&entry) };
         let (copies, _no_streams) = tee::split(entry, tiers.len());
         let spare = Spare::of(tiers, self.quorum());
-        let (mut statuses, mut failed) = (Statuses::new(), Vec::new());
-        for (tier, copy) in tiers.iter().zip(copies) {
+        let (mut statuses, mut failed, mut unread) = (Statuses::new(), Vec::new(), None);
+        for (at, (tier, copy)) in tiers.iter().zip(copies).enumerate() {
             let above = statuses.last().map(|(_, status)| *status);
             let is_too_small = tier.source.is_some() && !tier.admits(bytes, largest);
-            let has_nothing =
-                tier.options.write == WritePolicy::Spill && !is_below && above == Some(PutStatus::Stored);
+            let has_nothing = tier.options.write == WritePolicy::Spill
+                && !(is_below || may_come_below)
+                && above == Some(PutStatus::Stored);
             let passed_over = PutStatus::Refused(Refusal::PassedOver);
             let is_for_others = tier.is_too_large(largest) || tier.is_entry_too_large(bytes);
             let put = if is_too_small || has_nothing {
@@ -71,6 +72,11 @@ impl LayeredStore {
                     statuses.push((Arc::clone(&tier.name), PutStatus::Failed(error.kind())));
                     failed.push(Owed::Put(tier));
                 }
+                // All that is read has the newer value by now, and none the older one.
+                Err(error) if at >= self.kept_tiers().len() => {
+                    statuses.push((Arc::clone(&tier.name), PutStatus::Failed(error.kind())));
+                    unread = unread.or(Some(tier.failed("put", error)));
+                }
                 Err(error) => {
                     let failure = self.take_back(key, &statuses, tier.failed("put", error)).await;
                     if let (Some(spilling), Some((older, _in_limbo))) = (self.spilling(), replacing) {
@@ -87,7 +93,10 @@ impl LayeredStore {
             }
         }
         self.end_write(key, &statuses).await?;
-        Ok(self.outcome(statuses))
+        match unread {
+            Some(failure) => Err(failure),
+            None => Ok(self.outcome(statuses)),
+        }
     }
 
     /// Takes a write that failed further down from the tiers that took it.

@@ -111,6 +111,19 @@ impl Tier {
         }
     }
 
+    /// Whether a write of the key that was given up may still land here.
+    pub(crate) fn lingers(&self, key: &Key) -> bool {
+        self.guard.as_ref().is_some_and(|guard| guard.lingers(key))
+    }
+
+    /// Has what waits to be written under the key written here, or lost: from then on the tier itself knows what it has.
+    pub(crate) async fn settle(&self, key: &Key) -> Result<()> {
+        match &self.behind {
+            Some(behind) => behind.settle(key).await,
+            None => Ok(()),
+        }
+    }
+
     /// Flushes it. A loss is told again until it is [told](Self::told).
     pub(crate) async fn flush(&self) -> Result<Result<FlushReport, Loss>> {
         match &self.behind {

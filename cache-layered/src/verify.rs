@@ -57,7 +57,11 @@ impl LayeredStore {
         // What others put meanwhile stays. In a stack a fill would reach its slowest tier alone.
         let mode = if tier.info.tiers.is_empty() { PutMode::Fill } else { PutMode::Replace };
         let mut failure = None;
-        for (from, other) in self.tiers().iter().enumerate().rev().filter(|(from, _)| *from != at) {
+        // The slowest of those that are read and written decides. What is not read, and what others keep, is asked when
+        // none of them has a sound copy: it may be an older version.
+        let kept = self.kept_tiers().len();
+        for from in (0..kept).rev().chain(kept..self.tiers().len()) {
+            let Some(other) = self.tiers().get(from).filter(|_| from != at) else { continue };
             let copy = match other.store.get_entry(key, GetOptions::default().quietly()).await {
                 Ok(Some(copy)) => copy,
                 Ok(None) => continue,

@@ -115,6 +115,9 @@ impl LayeredStore {
         let Some(tier) = tiers.get(home) else { return Ok(self.outcome(statuses)) };
         let put = tier.store.put(key, entry, options).await.map_err(|error| tier.failed("put", error))?;
         statuses.push((Arc::clone(&tier.name), put.status));
+        if let Some(spilling) = self.spilling() {
+            spilling.wrote(key, home != spilling.source_at());
+        }
         for slower in tiers.iter().skip(home + 1) {
             let above = statuses.last().map(|(_, status)| *status);
             let is_for_spill = slower.options.write == WritePolicy::Spill && above == Some(PutStatus::Stored);
@@ -130,9 +133,6 @@ impl LayeredStore {
                 }
             };
             statuses.push((Arc::clone(&slower.name), status));
-        }
-        if let Some(spilling) = self.spilling() {
-            spilling.wrote(key, home != spilling.source_at());
         }
         Ok(self.outcome(statuses))
     }
@@ -175,6 +175,8 @@ impl LayeredStore {
                     return Err(too_large(tier));
                 }
             }
+            // What waits there may be lost when it is written, and then the entry is elsewhere.
+            tier.settle(key).await.map_err(|error| tier.failed("put", error))?;
             if tier.store.contains(key).await.map_err(|error| tier.failed("put", error))? {
                 return if admits { Ok(Home::Has(at)) } else { Err(too_large(tier)) };
             }
@@ -199,11 +201,19 @@ impl LayeredStore {
         Ok(copied.is_visible())
     }
 
-    /// Takes the entry from every tier; goes on after a failure and reports the first.
-    pub(crate) async fn evict_everywhere(&self, key: &Key) -> Result<()> {
+    /// Takes the entry from every tier, if it is due when its turn has come: whether it was. Goes on after a failure
+    /// and reports the first.
+    pub(crate) async fn evict_everywhere(
+        &self,
+        key: &Key,
+        is_due: impl FnOnce(&Self, &Key) -> bool + Send + 'static,
+    ) -> Result<bool> {
         let (store, key) = (self.clone(), key.clone());
         self.to_its_end("evict", async move {
             let _turn = store.locks().write(&key).await;
+            if !is_due(&store, &key) {
+                return Ok(false);
+            }
             let spare = Spare::of(store.written_tiers(), store.quorum());
             let mut evicted = Ok(());
             for tier in store.written_tiers() {
@@ -219,7 +229,7 @@ impl LayeredStore {
             if let (Ok(()), Some(spilling)) = (&evicted, store.spilling()) {
                 spilling.wrote(&key, true);
             }
-            evicted
+            evicted.map(|()| true)
         })
         .await
     }

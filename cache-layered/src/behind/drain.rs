@@ -58,7 +58,7 @@ impl Shared {
     }
 
     /// Writes the word of a key in the key's turn.
-    async fn write_in_turn(self: Arc<Self>, key: Key) -> Result<()> {
+    pub(super) async fn write_in_turn(self: Arc<Self>, key: Key) -> Result<()> {
         let _turn = self.locks.write(&key).await;
         self.write_word(&key).await
     }

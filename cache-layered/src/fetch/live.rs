@@ -99,9 +99,18 @@ impl Copies {
 
     /// Lets those go who wait for copies that have not ended.
     fn release(&self) {
+        self.exchange(State::Open, State::Late);
+    }
+
+    /// Has copies waited for again that had been [released](Self::release).
+    fn resume(&self) {
+        self.exchange(State::Late, State::Open);
+    }
+
+    fn exchange(&self, from: State, to: State) {
         self.states.send_modify(|states| {
-            for state in states.iter_mut().filter(|state| **state == State::Open) {
-                *state = State::Late;
+            for state in states.iter_mut().filter(|state| **state == from) {
+                *state = to;
             }
         });
     }
@@ -180,7 +189,11 @@ async fn pump(lines: Vec<Line>, copies: &Copies, ticket: &Ticket, room: &Room) {
                     Some(next) => next,
                     None => {
                         room.unawaited();
-                        next.await
+                        // Nor is any reader to: who comes now reads for itself.
+                        copies.release();
+                        let next = next.await;
+                        copies.resume();
+                        next
                     }
                 };
                 match next {

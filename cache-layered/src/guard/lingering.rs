@@ -44,6 +44,10 @@ impl Lingering {
         }
     }
 
+    pub(crate) fn has(&self, key: &Key) -> bool {
+        self.map().contains_key(key)
+    }
+
     /// Whether there are so many that no other write should begin. Those that have begun may come to linger all the
     /// same, as many as there are callers at a time.
     pub(crate) fn is_full(&self) -> bool {

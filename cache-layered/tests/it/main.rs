@@ -5,6 +5,7 @@ mod conformance;
 mod degraded;
 mod failures;
 mod fetch;
+mod newest;
 mod outcomes;
 mod promotion;
 mod quorum;

@@ -195,8 +195,9 @@ async fn a_blob_that_a_faster_tier_lacks_is_healed_by_a_read() {
     let Stack { fast, slow, store } = stack();
     let log = BlobName::new("log").unwrap();
     let entry = || PutEntry::data("out").with(log.clone(), "text");
-    slow.put(&key("a"), entry(), PutOptions::default()).await.unwrap();
-    fast.put_bytes(&key("a"), "out".into()).await.unwrap();
+    let made = PutOptions::default().with_created(std::time::SystemTime::UNIX_EPOCH);
+    slow.put(&key("a"), entry(), made.clone()).await.unwrap();
+    fast.put(&key("a"), PutEntry::data("out"), made).await.unwrap();
     assert_eq!(store.get_bytes(&key("a"), &log).await.unwrap().unwrap(), "text");
     let healed = fast.get_entry(&key("a"), GetOptions::default()).await.unwrap().unwrap();
     assert_eq!(healed.blobs.len(), 2);

@@ -339,3 +339,17 @@ async fn no_more_than_64_large_entries_are_promoted_at_the_same_time() {
     store.flush().await.unwrap();
     assert_eq!((store.metrics().promotions, store.metrics().promotion_errors), (64, 36));
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_while_a_download_hangs_reads_for_itself() {
+    let slow = Hanging::new(source(large(1)).await).with_only(&[Call::Get]);
+    slow.hang();
+    let store = layered(unlimited(), slow.clone());
+    let first = store.get_entry(&key("a"), GetOptions::default()).await.unwrap();
+    slow.until_waiting(1).await;
+    drop(first);
+    let second = timeout(Duration::from_secs(600), store.get_entry(&key("a"), GetOptions::default())).await;
+    let mut second = second.expect("it waits for ever").unwrap().unwrap();
+    slow.release();
+    assert_eq!(second.take(&BlobName::DATA).unwrap().collect(u64::MAX).await.unwrap(), large(1));
+}
