@@ -1,14 +1,24 @@
 //! A clean of all tiers at once: what the stack has is listed, and what has to go is evicted from every tier.
 
+use std::sync::Arc;
+
 use cache_core::{CleanPolicy, CleanReport, EntryMeta, ListOptions, Namespace, Result};
 use futures::TryStreamExt;
+use tokio::sync::OwnedMutexGuard;
 
-use crate::{layered::LayeredStore, merge, spill::Spilling};
+use crate::{key_lock::Noted, layered::LayeredStore, merge, spill::Spilling};
+
+/// One clean at a time, until its last eviction knows whether it is due.
+struct Sweep {
+    noted: Noted,
+    _one: OwnedMutexGuard<()>,
+}
 
 impl LayeredStore {
-    /// Entries that are put while it runs stay. One clean at a time.
+    /// Entries that are written while it runs stay.
     pub(crate) async fn clean_tiers(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
-        let _noted = self.locks().note_writes();
+        let one = Arc::clone(self.cleaning()).lock_owned().await;
+        let sweep = Arc::new(Sweep { noted: self.locks().note_writes(), _one: one });
         // What others keep is not this stack's to remove.
         let moving = self.spilling().map(Spilling::moving);
         let listed = merge::list(self.kept_tiers(), moving, &ListOptions::below(scope));
@@ -19,8 +29,9 @@ impl LayeredStore {
         }
         for victim in policy.victims(entries, self.now()) {
             self.open_for("clean")?;
-            let evicted = self.evict_everywhere(&victim.key, |store, key| !store.locks().was_written(key));
-            if evicted.await? {
+            // An eviction goes on when the clean is dropped.
+            let sweep = Arc::clone(&sweep);
+            if self.evict_everywhere(&victim.key, move |key| !sweep.noted.has(key)).await? {
                 let bytes = victim.counted_bytes();
                 report.evict(bytes);
                 self.counters().removal();

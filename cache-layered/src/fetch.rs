@@ -214,7 +214,6 @@ impl LayeredStore {
                 },
             };
             let targets = self.targets(at, &entry);
-            let targets = self.rightful(at, key, targets).await;
             let found = if let Some(entry) = InHand::of(&entry) {
                 let entry = Arc::new(entry);
                 self.promote(targets, &entry, ticket, registration).await;

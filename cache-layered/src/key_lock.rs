@@ -70,11 +70,6 @@ impl KeyLocks {
         Noted(self.clone())
     }
 
-    /// Whether a write of the key has ended while they are noted.
-    pub(crate) fn was_written(&self, key: &Key) -> bool {
-        self.written().as_ref().is_some_and(|written| written.contains(key))
-    }
-
     /// Waits until nobody writes the key, or one of those who do has ended. Not in line with them: who waits may be
     /// a future that nobody polls, and must not be given the turn.
     pub(crate) async fn quiet(&self, key: &Key) {
@@ -127,6 +122,13 @@ impl KeyLocks {
 /// As long as it lives, written keys are noted.
 #[derive(Debug)]
 pub(crate) struct Noted(KeyLocks);
+
+impl Noted {
+    /// Whether a write of the key has ended since.
+    pub(crate) fn has(&self, key: &Key) -> bool {
+        self.0.written().as_ref().is_some_and(|written| written.contains(key))
+    }
+}
 
 impl Drop for Noted {
     fn drop(&mut self) {

@@ -90,7 +90,7 @@ struct Inner {
     tasks: TaskTracker,
     underway: Underway,
     spilling: Option<Spilling>,
-    cleaning: tokio::sync::Mutex<()>,
+    cleaning: Arc<tokio::sync::Mutex<()>>,
     closed: AtomicBool,
 }
 
@@ -123,7 +123,7 @@ impl LayeredStore {
             tasks,
             underway: Underway::default(),
             spilling,
-            cleaning: tokio::sync::Mutex::default(),
+            cleaning: Arc::default(),
             closed: AtomicBool::new(false),
         })))
     }
@@ -174,6 +174,11 @@ impl LayeredStore {
         &self.0.locks
     }
 
+    /// Held by who cleans.
+    pub(crate) fn cleaning(&self) -> &Arc<tokio::sync::Mutex<()>> {
+        &self.0.cleaning
+    }
+
     /// The promotions that have not ended.
     pub(crate) fn underway(&self) -> &Underway {
         &self.0.underway
@@ -216,7 +221,7 @@ impl KeyManagement for LayeredStore {
 
     async fn evict(&self, key: &Key) -> Result<()> {
         self.open_for("evict")?;
-        self.evict_everywhere(key, |_, _| true).await?;
+        self.evict_everywhere(key, |_| true).await?;
         self.0.counters.removal();
         Ok(())
     }
@@ -300,7 +305,6 @@ impl Store for LayeredStore {
 
     async fn clean(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
         self.open_for("clean")?;
-        let _one_at_a_time = self.0.cleaning.lock().await;
         self.clean_tiers(scope, policy).await
     }
 

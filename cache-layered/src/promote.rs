@@ -5,6 +5,7 @@ mod underway;
 use std::{sync::Arc, time::Duration};
 
 use cache_core::{EntryRead, Key, PutEntry, PutMode, PutOptions, Result};
+use tokio::sync::OnceCell;
 
 pub(crate) use self::underway::{Room, Underway};
 use crate::{
@@ -21,15 +22,26 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// How long the value of a flight is handed out while it is copied beside the reads.
 const JOINABLE: Duration = Duration::from_secs(1);
 
+/// Where an entry is copied to.
+pub(crate) struct Targets {
+    pub(crate) tiers: Vec<Tier>,
+    /// Whether it was found where others keep what they like. It may be an older version then, and is copied only if
+    /// no tier that is read and written has the entry.
+    pub(crate) is_others: bool,
+}
+
 /// The key's turn, and the room that the bytes take, until all copies have ended.
 struct Held {
+    is_others: bool,
+    /// Whether some tier may have the entry: asked once, before the first copy.
+    is_kept: OnceCell<bool>,
     _turn: PromotionGuard,
     _room: Room,
 }
 
 impl LayeredStore {
     /// The tiers faster than tier `hit` that let this entry in.
-    pub(crate) fn targets(&self, hit: usize, entry: &EntryRead) -> Vec<Tier> {
+    pub(crate) fn targets(&self, hit: usize, entry: &EntryRead) -> Targets {
         let lengths = || entry.blobs.iter().map(|(_, blob)| blob.total_len());
         let bytes = lengths().fold(0, u64::saturating_add);
         let largest = lengths().max().unwrap_or(0);
@@ -38,24 +50,13 @@ impl LayeredStore {
                 && tier.options.promotion != Promotion::Never
                 && tier.admits(bytes, largest)
         };
-        self.read_tiers().iter().take(hit).filter(admitting).cloned().collect()
-    }
-
-    /// Those of the targets that may have what tier `hit` has. What others keep in one that is never written may be an
-    /// older version: it is copied only where no tier has another.
-    pub(crate) async fn rightful(&self, hit: usize, key: &Key, targets: Vec<Tier>) -> Vec<Tier> {
-        let is_others = self.tiers().get(hit).is_some_and(|tier| tier.options.write == WritePolicy::Never);
-        if is_others && !targets.is_empty() {
-            let kept = within(Some(PATIENCE), self.may_be_kept(key)).await;
-            if kept.unwrap_or(true) {
-                return Vec::new();
-            }
-        }
-        targets
+        let tiers = self.read_tiers().iter().take(hit).filter(admitting).cloned().collect();
+        let never = |tier: &Tier| tier.options.write == WritePolicy::Never;
+        Targets { tiers, is_others: self.read_tiers().get(hit).is_some_and(never) }
     }
 
     /// Whether a tier that is read and written has the entry, or cannot tell.
-    async fn may_be_kept(&self, key: &Key) -> bool {
+    pub(crate) async fn may_be_kept(&self, key: &Key) -> bool {
         for tier in self.kept_tiers() {
             if !matches!(tier.store.contains(key).await, Ok(false)) {
                 return true;
@@ -68,7 +69,7 @@ impl LayeredStore {
     /// a short time.
     pub(crate) async fn promote(
         &self,
-        targets: Vec<Tier>,
+        Targets { tiers: targets, is_others }: Targets,
         entry: &Arc<InHand>,
         ticket: Ticket,
         registration: Option<Registration>,
@@ -87,7 +88,7 @@ impl LayeredStore {
             return;
         };
         let Some(turn) = ticket.claim() else { return };
-        let held = Arc::new(Held { _turn: turn, _room: room });
+        let held = Arc::new(Held { is_others, is_kept: OnceCell::new(), _turn: turn, _room: room });
         let (inline, beside): (Vec<_>, Vec<_>) = targets.into_iter().partition(is_inline);
         let mut registration = registration;
         let mut waits = Vec::new();
@@ -127,10 +128,16 @@ impl LayeredStore {
 
     /// Whether any tier has taken the entry.
     async fn copy(self, targets: Vec<Tier>, entry: Arc<InHand>, held: Arc<Held>) -> bool {
+        let key = &entry.meta.key;
+        if held.is_others && *held.is_kept.get_or_init(|| self.may_be_kept(key)).await {
+            return false;
+        }
         let copies = targets.iter().map(|tier| async {
-            let copied = fill(tier, &entry.meta.key, entry.to_put(), entry.meta.modified).await;
-            self.promoted(tier, copied);
-            copied
+            let filled = fill(tier, key, entry.to_put(), entry.meta.modified).await;
+            if let Some(copied) = filled {
+                self.promoted(tier, copied);
+            }
+            filled == Some(true)
         });
         let copied = futures::future::join_all(copies).await;
         drop(held);
@@ -144,26 +151,26 @@ impl LayeredStore {
     }
 }
 
-/// Whether the tier has this version of the entry now. A newer one stays.
+/// Whether the tier has this version of the entry now; `None` if it has a newer one, which stays.
 pub(crate) async fn fill(
     tier: &Tier,
     key: &Key,
     entry: PutEntry,
     modified: Option<std::time::SystemTime>,
-) -> bool {
+) -> Option<bool> {
     let put = async {
         // What the tier has is not this version, or it would have answered itself; or it could not just then.
         if tier.store.contains(key).await? {
             let there = tier.store.meta(key).await?;
             if there.is_some_and(|there| modified.is_some() && there.modified > modified) {
-                return Ok(false);
+                return Ok(None);
             }
             tier.store.evict(key).await?;
         }
         let mut options = PutOptions::mode(PutMode::Fill);
         options.created = modified;
-        Ok(tier.store.put(key, entry, options).await?.is_stored())
+        Ok(Some(tier.store.put(key, entry, options).await?.is_stored()))
     };
-    let put: Result<bool> = put.await;
-    put.unwrap_or(false)
+    let put: Result<Option<bool>> = put.await;
+    put.unwrap_or(Some(false))
 }

@@ -104,46 +104,50 @@ impl LayeredStore {
 
     /// What a streamed write came to in all tiers.
     async fn settle(&self, key: &Key, puts: Vec<Result<Came, Failure>>) -> Result<PutOutcome> {
+        let kept = self.kept_tiers().len();
         let mut statuses = Statuses::new();
         let mut too_large = Vec::new();
         let mut failure: Option<Failure> = None;
-        let mut is_whole = true;
+        let mut is_read_whole = true;
         for (at, (tier, put)) in self.written_tiers().iter().zip(puts).enumerate() {
             let status = match put {
                 Ok(Came::To(status)) => status,
                 Ok(Came::OverLimit(error)) => {
-                    too_large.push((tier, error));
+                    too_large.push((at, tier, error));
                     PutStatus::Refused(Refusal::PassedOver)
                 }
                 Err(Failure { error, cause }) => {
                     if failure.as_ref().is_none_or(|known| known.cause < cause) {
                         failure = Some(Failure { error: tier.failed("put", error), cause });
                     }
-                    is_whole &= at >= self.kept_tiers().len();
+                    is_read_whole &= at >= kept;
                     continue;
                 }
             };
             statuses.push((Arc::clone(&tier.name), status));
         }
-        if let Some(failure) = failure {
-            if is_whole {
-                // All that is read has the newer value by now, and none the older one.
-                self.end_write(key, &statuses).await?;
-                return Err(failure.error);
+        let mut failure = match failure {
+            Some(failure) if !is_read_whole => {
+                return Err(self.take_back(key, &statuses, failure.error).await);
             }
-            return Err(self.take_back(key, &statuses, failure.error).await);
-        }
+            // All that is read has the newer value by now, and is to have no older one.
+            unread => unread.map(|failure| failure.error),
+        };
         let answered = statuses.len() - too_large.len();
-        for (tier, error) in too_large {
+        for (at, tier, error) in too_large {
             if answered == 0 {
                 return Err(tier.failed("put", error));
             }
             if let Err(error) = tier.store.evict(key).await {
-                return Err(self.take_back(key, &statuses, tier.failed("put", error)).await);
+                let error = tier.failed("put", error);
+                if at < kept {
+                    return Err(self.take_back(key, &statuses, error).await);
+                }
+                failure = failure.or(Some(error));
             }
         }
         self.end_write(key, &statuses).await?;
-        Ok(self.outcome(statuses))
+        failure.map_or_else(|| Ok(self.outcome(statuses)), Err)
     }
 }
 

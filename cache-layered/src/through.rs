@@ -93,10 +93,7 @@ impl LayeredStore {
             }
         }
         self.end_write(key, &statuses).await?;
-        match unread {
-            Some(failure) => Err(failure),
-            None => Ok(self.outcome(statuses)),
-        }
+        unread.map_or_else(|| Ok(self.outcome(statuses)), Err)
     }
 
     /// Takes a write that failed further down from the tiers that took it.

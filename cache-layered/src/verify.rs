@@ -58,9 +58,13 @@ impl LayeredStore {
         let mode = if tier.info.tiers.is_empty() { PutMode::Fill } else { PutMode::Replace };
         let mut failure = None;
         // The slowest of those that are read and written decides. What is not read, and what others keep, is asked when
-        // none of them has a sound copy: it may be an older version.
+        // each of them has said that it has no sound copy: it may be an older version.
         let kept = self.kept_tiers().len();
+        let mut can_tell = true;
         for from in (0..kept).rev().chain(kept..self.tiers().len()) {
+            if from >= kept && !can_tell {
+                break;
+            }
             let Some(other) = self.tiers().get(from).filter(|_| from != at) else { continue };
             let copy = match other.store.get_entry(key, GetOptions::default().quietly()).await {
                 Ok(Some(copy)) => copy,
@@ -69,6 +73,8 @@ impl LayeredStore {
                 Err(error) => {
                     if error.kind() == ErrorKind::Corrupt {
                         also.push(from);
+                    } else {
+                        can_tell = false;
                     }
                     continue;
                 }

@@ -166,6 +166,8 @@ impl LayeredStore {
         };
         let mut admitting = None;
         for (at, tier) in self.kept_tiers().iter().enumerate().rev() {
+            // What waits there may be lost when it is written, and then the entry is elsewhere.
+            tier.settle(key).await.map_err(|error| tier.failed("put", error))?;
             let admits = !tier.is_too_large(largest_blob) && !tier.is_entry_too_large(bytes);
             if tier.options.max_entry_bytes.is_some() && admits {
                 // What is added counts with what is there.
@@ -175,8 +177,6 @@ impl LayeredStore {
                     return Err(too_large(tier));
                 }
             }
-            // What waits there may be lost when it is written, and then the entry is elsewhere.
-            tier.settle(key).await.map_err(|error| tier.failed("put", error))?;
             if tier.store.contains(key).await.map_err(|error| tier.failed("put", error))? {
                 return if admits { Ok(Home::Has(at)) } else { Err(too_large(tier)) };
             }
@@ -206,12 +206,12 @@ impl LayeredStore {
     pub(crate) async fn evict_everywhere(
         &self,
         key: &Key,
-        is_due: impl FnOnce(&Self, &Key) -> bool + Send + 'static,
+        is_due: impl FnOnce(&Key) -> bool + Send + 'static,
     ) -> Result<bool> {
         let (store, key) = (self.clone(), key.clone());
         self.to_its_end("evict", async move {
             let _turn = store.locks().write(&key).await;
-            if !is_due(&store, &key) {
+            if !is_due(&key) {
                 return Ok(false);
             }
             let spare = Spare::of(store.written_tiers(), store.quorum());

@@ -18,7 +18,7 @@ use crate::{
     Promotion,
     key_lock::{PromotionGuard, Ticket},
     layered::{LayeredStore, within},
-    promote::{Room, fill},
+    promote::{Room, Targets, fill},
     tee::{self, AHEAD, Piece},
     tier::Tier,
     write::whole,
@@ -38,6 +38,8 @@ enum State {
     Late,
     Copied,
     Failed,
+    /// The tier is left as it is: what it has, or others above it, may be newer.
+    Left,
 }
 
 /// The copies of an entry into faster tiers, as its readers see them.
@@ -92,7 +94,7 @@ impl Copies {
             }
             is_first
         });
-        if let Some(tier) = self.tiers.get(at).filter(|_| is_first) {
+        if let Some(tier) = self.tiers.get(at).filter(|_| is_first && state != State::Left) {
             self.store.promoted(tier, state == State::Copied);
         }
     }
@@ -239,7 +241,7 @@ async fn pump(lines: Vec<Line>, copies: &Copies, ticket: &Ticket, room: &Room) {
 pub(crate) fn begin(
     store: &LayeredStore,
     from: &Tier,
-    targets: Vec<Tier>,
+    Targets { tiers: targets, is_others }: Targets,
     entry: EntryRead,
     want: &Want,
     ticket: Ticket,
@@ -262,7 +264,7 @@ pub(crate) fn begin(
     let (read, branches) = branch(&entry, from, want, &copying, &ticket);
     // Whoever comes while it goes on waits for the copy. From here on, as its reader may be gone soon.
     let joinable = registration.map(|registration| (registration.hold(), registration));
-    let work = Work { copies, ticket, turn, room, joinable };
+    let work = Work { copies, is_others, ticket, turn, room, joinable };
     // It is a task of the stack, and nobody's in particular.
     drop(store.to_its_end("promote", async move {
         work.run(entry, branches).await;
@@ -311,6 +313,7 @@ fn branch(
 
 struct Work {
     copies: Copies,
+    is_others: bool,
     ticket: Arc<Ticket>,
     turn: PromotionGuard,
     room: Room,
@@ -319,7 +322,7 @@ struct Work {
 
 impl Work {
     async fn run(self, entry: EntryRead, branches: Vec<Option<Branch>>) {
-        let Self { copies, ticket, turn, room, joinable } = self;
+        let Self { copies, is_others, ticket, turn, room, joinable } = self;
         let (key, modified) = (entry.meta.key.clone(), entry.meta.modified);
         let (puts, pumped) = tee::split(whole(entry), copies.tiers.len());
         let lines = pumped.into_sources().into_iter().zip(branches);
@@ -333,12 +336,19 @@ impl Work {
         let puts = copies.tiers.iter().zip(puts).enumerate().map(|(at, (tier, put))| {
             let (copies, key) = (&copies, &key);
             async move {
-                let copied = fill(tier, key, put.freely(), modified).await;
-                copies.end(at, if copied { State::Copied } else { State::Failed });
+                let filled = fill(tier, key, put.freely(), modified).await;
+                let state =
+                    filled.map_or(State::Left, |copied| if copied { State::Copied } else { State::Failed });
+                copies.end(at, state);
             }
         });
         let puts = async {
-            join_all(puts).await;
+            if is_others && copies.store.may_be_kept(&key).await {
+                drop(puts);
+                (0..copies.tiers.len()).for_each(|at| copies.end(at, State::Left));
+            } else {
+                join_all(puts).await;
+            }
             drop(turn);
         };
         let pumped = async {

@@ -6,7 +6,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use cache_conformance::fault::{Call, Flaky, Hanging, When};
+use cache_conformance::{
+    Reference,
+    fault::{Call, Flaky, Hanging, When},
+};
 use cache_core::{
     BlobName, CleanPolicy, ErrorKind, GetOptions, KeyManagement, ListOptions, Namespace, PutEntry, PutMode,
     PutOptions, Store, StoreExt, VerifyOptions,
@@ -56,11 +59,31 @@ async fn read(store: &impl Store) -> Option<Bytes> {
 async fn a_blob_that_others_keep_does_not_bring_their_older_entry() {
     let (fast, theirs) = (tier(), tier());
     let old = || PutEntry::data("old").with(log(), "text");
-    theirs.put(&key("a"), old(), PutOptions::default()).await.unwrap();
+    // Their clock is ahead.
+    theirs.put(&key("a"), old(), at(2)).await.unwrap();
     let store = with(fast, theirs, never());
-    store.put_bytes(&key("a"), "new".into()).await.unwrap();
+    store.put(&key("a"), PutEntry::data("new"), at(1)).await.unwrap();
     assert_eq!(store.get_bytes(&key("a"), &log()).await.unwrap().unwrap(), "text");
     assert_eq!(read(&store).await.unwrap(), "new");
+}
+
+#[tokio::test]
+async fn a_large_entry_that_others_keep_does_not_come_over_a_newer_one() {
+    let theirs = Reference::volatile().store(&limited(1 << 30)).unwrap();
+    let old = PutEntry::data(vec![1; 9_000_000]).with(log(), "text");
+    theirs.put(&key("a"), old, at(2)).await.unwrap();
+    let store = with(tier(), theirs, never());
+    store.put(&key("a"), PutEntry::data("new"), at(1)).await.unwrap();
+    assert_eq!(store.get_bytes(&key("a"), &log()).await.unwrap().unwrap(), "text");
+    store.flush().await.unwrap();
+    assert_eq!(read(&store).await.unwrap(), "new");
+    let metrics = store.metrics();
+    assert_eq!((metrics.promotions, metrics.promotion_errors), (0, 0), "it was not to be copied");
+    // What the stack has nothing of is copied as before.
+    store.evict(&key("a")).await.unwrap();
+    assert_eq!(read(&store).await.unwrap().len(), 9_000_000);
+    store.flush().await.unwrap();
+    assert_eq!(store.metrics().promotions, 1);
 }
 
 #[tokio::test]
@@ -106,6 +129,14 @@ async fn a_scrub_repairs_from_what_the_stack_has_and_not_from_what_others_keep()
     assert_eq!((report.damaged, report.repaired), (1, 1));
     fast.evict(&key("a")).await.unwrap();
     assert_eq!(read(&store).await.unwrap(), new);
+    // Nor if what the stack has cannot be read just then.
+    damage(&file(dir.path(), &key("a"), "data"));
+    fast.put_bytes(&key("a"), new.clone()).await.unwrap();
+    fast.arm(When::Every(1));
+    let report = store.verify(&Namespace::root(), &VerifyOptions::default()).await.unwrap();
+    assert_eq!((report.damaged, report.repaired), (1, 0));
+    fast.arm(When::Never);
+    assert_eq!(read(&store).await.unwrap(), new);
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,6 +170,30 @@ async fn a_clean_leaves_what_was_put_since_it_listed() {
     let (report, renewed) = futures::join!(cleaning, putting);
     assert_eq!((report.evicted_entries, report.kept_entries), (1, 1));
     assert_eq!(store.get_bytes(renewed, &BlobName::DATA).await.unwrap().unwrap(), "new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clean_that_is_dropped_leaves_what_was_put_since_it_listed() {
+    let fast = Hanging::new(unlimited()).with_only(&[Call::Put]);
+    let store = layered(fast.clone(), unlimited());
+    store.put(&key("a"), PutEntry::data("old"), at(0)).await.unwrap();
+    let policy = CleanPolicy::default().with_max_age(Duration::from_secs(3600));
+    let put = {
+        let store = store.clone();
+        async move { store.put_bytes(&key("a"), "new".into()).await.unwrap() }
+    };
+    let dropped = async {
+        fast.until_waiting(1).await;
+        // It has listed, and waits for the turn that the put has.
+        let root = Namespace::root();
+        let clean = timeout(Duration::from_secs(1), store.clean(&root, &policy));
+        assert!(clean.await.is_err());
+        fast.release();
+    };
+    fast.hang();
+    futures::join!(put, dropped);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(read(&store).await.unwrap(), "new");
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,10 +231,42 @@ async fn a_put_that_fails_where_nobody_reads_leaves_a_value_to_read() {
     let error = store.put_bytes(&key("a"), "new".into()).await.unwrap_err();
     assert_eq!((error.kind(), error.store()), (ErrorKind::Unavailable, "layered/slow"));
     assert_eq!(read(&store).await.unwrap(), "new");
-    let pieces = stream::iter([Ok(Bytes::from_static(b"newest"))]).boxed();
-    let entry = PutEntry::default().with_stream(BlobName::DATA, None, pieces);
-    store.put(&key("a"), entry, PutOptions::default()).await.unwrap_err();
+    store.put(&key("a"), streamed("newest"), PutOptions::default()).await.unwrap_err();
     assert_eq!(read(&store).await.unwrap(), "newest");
+}
+
+/// As a stream of unknown length.
+fn streamed(text: &'static str) -> PutEntry {
+    let pieces = stream::iter([Ok(Bytes::from_static(text.as_bytes()))]).boxed();
+    PutEntry::default().with_stream(BlobName::DATA, None, pieces)
+}
+
+#[tokio::test]
+async fn a_stream_that_fails_where_nobody_reads_leaves_no_older_value_in_a_tier_that_is_too_small() {
+    let (fast, slow, copy) = (tier(), tier(), tier().with_only(&[Call::PutStream]));
+    let builder = LayeredStore::builder().tier("fast", Arc::new(fast.clone()));
+    let builder =
+        builder.options(TierOptions::default().with_max_entry_bytes(10)).tier("slow", Arc::new(slow));
+    let builder =
+        builder.tier("copy", Arc::new(copy.clone())).options(TierOptions::default().with_read(false));
+    let store = builder.build().unwrap();
+    store.put_bytes(&key("a"), "old".into()).await.unwrap();
+    copy.arm(When::Every(1));
+    store.put(&key("a"), streamed("more than ten bytes"), PutOptions::default()).await.unwrap_err();
+    assert!(!fast.contains(&key("a")).await.unwrap());
+    assert_eq!(read(&store).await.unwrap(), "more than ten bytes");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_too_large_where_nobody_reads_leaves_a_value_to_read() {
+    let (fast, copy) = (tier(), tier().with_only(&[Call::Evict]));
+    let unread = TierOptions::default().with_read(false).with_max_entry_bytes(10);
+    let store = with(fast, copy.clone(), unread);
+    store.put_bytes(&key("a"), "old".into()).await.unwrap();
+    copy.arm(When::Every(1));
+    let put = store.put(&key("a"), streamed("more than ten bytes"), PutOptions::default()).await;
+    assert_eq!(put.unwrap_err().store(), "layered/slow");
+    assert_eq!(read(&store).await.unwrap(), "more than ten bytes");
 }
 
 #[tokio::test]

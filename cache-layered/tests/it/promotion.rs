@@ -65,7 +65,9 @@ async fn a_copy_that_goes_on_after_its_read_does_not_bring_the_older_value_back(
     assert_eq!(get(&store, &key("a")).await.unwrap(), "old");
     let put = {
         let store = store.clone();
-        async move { store.put_bytes(&key("a"), "new".into()).await.unwrap() }
+        // Times do not tell.
+        let created = PutOptions::default().with_created(std::time::SystemTime::UNIX_EPOCH);
+        async move { store.put(&key("a"), PutEntry::data("new"), created).await.unwrap() }
     };
     let released = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
