@@ -15,10 +15,10 @@ struct Sweep {
 }
 
 impl LayeredStore {
-    /// Entries that are written while it runs stay.
+    /// Entries that are put while it runs stay.
     pub(crate) async fn clean_tiers(&self, scope: &Namespace, policy: &CleanPolicy) -> Result<CleanReport> {
         let one = Arc::clone(self.cleaning()).lock_owned().await;
-        let sweep = Arc::new(Sweep { noted: self.locks().note_writes(), _one: one });
+        let sweep = Arc::new(Sweep { noted: self.locks().note_puts(), _one: one });
         // What others keep is not this stack's to remove.
         let moving = self.spilling().map(Spilling::moving);
         let listed = merge::list(self.kept_tiers(), moving, &ListOptions::below(scope));

@@ -169,11 +169,7 @@ impl LayeredStore {
     ) -> Result<Beyond> {
         for tier in self.read_tiers() {
             let read = match &want.blob {
-                Some(name) => tier.store.get(key, name, options.clone()).await.map(|blob| {
-                    blob.map(|blob| {
-                        EntryRead::new(EntryMeta::new(key.clone(), 0), vec![(name.clone(), blob)])
-                    })
-                }),
+                Some(name) => alone(tier, key, name, options.clone()).await,
                 None => tier.store.get_entry(key, options.clone()).await,
             };
             match read {
@@ -202,7 +198,12 @@ impl LayeredStore {
         let mut asked = Asked::default();
         for (at, tier) in self.read_tiers().iter().enumerate().skip(1) {
             let ticket = self.locks().ticket(key);
-            let entry = match tier.store.get_entry(key, want.options()).await {
+            let read = match &want.blob {
+                // Of what is copied nowhere the rest is not wanted.
+                Some(name) if !self.copies_from(at) => alone(tier, key, name, want.options()).await,
+                _ => tier.store.get_entry(key, want.options()).await,
+            };
+            let entry = match read {
                 Ok(Some(entry)) if want.has(&entry) => named(tier, entry),
                 Ok(_) => {
                     asked.answered = true;
@@ -226,6 +227,12 @@ impl LayeredStore {
         }
         Fetched { asked, found: Ok(None) }
     }
+}
+
+/// The entry as far as one blob of it.
+async fn alone(tier: &Tier, key: &Key, name: &BlobName, options: GetOptions) -> Result<Option<EntryRead>> {
+    let blob = tier.store.get(key, name, options).await?;
+    Ok(blob.map(|blob| EntryRead::new(EntryMeta::new(key.clone(), 0), vec![(name.clone(), blob)])))
 }
 
 pub(crate) fn named(tier: &Tier, mut entry: EntryRead) -> EntryRead {

@@ -19,8 +19,8 @@ use crate::fetch::{Boarded, Fetching, Flights, Landed, Registration, Want};
 pub(crate) struct KeyLocks {
     slots: Arc<Mutex<Slots>>,
     landed: Arc<Landed>,
-    /// The keys that were written while somebody wants to know.
-    written: Arc<Mutex<Option<HashSet<Key>>>>,
+    /// The keys that were put while somebody wants to know.
+    put: Arc<Mutex<Option<HashSet<Key>>>>,
 }
 
 /// Slots, and how many watch each.
@@ -54,19 +54,28 @@ impl KeyLocks {
 
     /// Waits for this key's turn to write. A promotion that waits for its source gives way.
     pub(crate) async fn write(&self, key: &Key) -> WriteGuard {
+        self.turn(key, false).await
+    }
+
+    /// The same for a put, which is [noted](Self::note_puts).
+    pub(crate) async fn put(&self, key: &Key) -> WriteGuard {
+        self.turn(key, true).await
+    }
+
+    async fn turn(&self, key: &Key, is_put: bool) -> WriteGuard {
         let watch = self.watch(key);
         let writer = Writer::of(&watch.slot);
         let lock = Arc::clone(&watch.slot.lock).lock_owned().await;
-        WriteGuard { writer, turn: Turn { lock: Some(lock), watch } }
+        WriteGuard { is_put, writer, turn: Turn { lock: Some(lock), watch } }
     }
 
-    fn written(&self) -> MutexGuard<'_, Option<HashSet<Key>>> {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    fn put_keys(&self) -> MutexGuard<'_, Option<HashSet<Key>>> {
+        self.put.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes from now on which keys are written, until the answer is dropped. Once at a time.
-    pub(crate) fn note_writes(&self) -> Noted {
-        self.written().get_or_insert_default();
+    /// Notes from now on which keys are put, until the answer is dropped. Once at a time.
+    pub(crate) fn note_puts(&self) -> Noted {
+        self.put_keys().get_or_insert_default();
         Noted(self.clone())
     }
 
@@ -119,20 +128,20 @@ impl KeyLocks {
     }
 }
 
-/// As long as it lives, written keys are noted.
+/// As long as it lives, keys that are put are noted.
 #[derive(Debug)]
 pub(crate) struct Noted(KeyLocks);
 
 impl Noted {
-    /// Whether a write of the key has ended since.
+    /// Whether a put of the key has ended since.
     pub(crate) fn has(&self, key: &Key) -> bool {
-        self.0.written().as_ref().is_some_and(|written| written.contains(key))
+        self.0.put_keys().as_ref().is_some_and(|put| put.contains(key))
     }
 }
 
 impl Drop for Noted {
     fn drop(&mut self) {
-        self.0.written().take();
+        self.0.put_keys().take();
     }
 }
 
@@ -211,6 +220,7 @@ impl Drop for Writer {
 /// The right to write a key.
 #[derive(Debug)]
 pub(crate) struct WriteGuard {
+    is_put: bool,
     /// Goes before the turn does: who takes that next is the only one again.
     writer: Writer,
     turn: Turn,
@@ -219,8 +229,10 @@ pub(crate) struct WriteGuard {
 impl Drop for WriteGuard {
     fn drop(&mut self) {
         let watch = &self.turn.watch;
-        if let Some(written) = watch.locks.written().as_mut() {
-            written.insert(watch.key.clone());
+        if self.is_put
+            && let Some(put) = watch.locks.put_keys().as_mut()
+        {
+            put.insert(watch.key.clone());
         }
         // Before the lock is given back, so that whoever gets it next sees the write.
         self.writer.0.writes.fetch_add(1, Ordering::AcqRel);

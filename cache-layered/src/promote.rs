@@ -39,20 +39,26 @@ struct Held {
     _room: Room,
 }
 
+fn takes_copies(tier: &Tier) -> bool {
+    !matches!(tier.options.write, WritePolicy::Spill | WritePolicy::Never)
+        && tier.options.promotion != Promotion::Never
+}
+
 impl LayeredStore {
     /// The tiers faster than tier `hit` that let this entry in.
     pub(crate) fn targets(&self, hit: usize, entry: &EntryRead) -> Targets {
         let lengths = || entry.blobs.iter().map(|(_, blob)| blob.total_len());
         let bytes = lengths().fold(0, u64::saturating_add);
         let largest = lengths().max().unwrap_or(0);
-        let admitting = |tier: &&Tier| {
-            !matches!(tier.options.write, WritePolicy::Spill | WritePolicy::Never)
-                && tier.options.promotion != Promotion::Never
-                && tier.admits(bytes, largest)
-        };
+        let admitting = |tier: &&Tier| takes_copies(tier) && tier.admits(bytes, largest);
         let tiers = self.read_tiers().iter().take(hit).filter(admitting).cloned().collect();
         let never = |tier: &Tier| tier.options.write == WritePolicy::Never;
         Targets { tiers, is_others: self.read_tiers().get(hit).is_some_and(never) }
+    }
+
+    /// Whether a tier faster than tier `hit` takes copies at all.
+    pub(crate) fn copies_from(&self, hit: usize) -> bool {
+        self.read_tiers().iter().take(hit).any(takes_copies)
     }
 
     /// Whether a tier that is read and written has the entry, or cannot tell.

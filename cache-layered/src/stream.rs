@@ -86,7 +86,7 @@ impl LayeredStore {
             let turn = async {
                 // A source that failed or was dropped fails every put: no tier's stream may end.
                 source_ended.await.ok()?;
-                let turn = store.locks().write(&key).await;
+                let turn = store.locks().put(&key).await;
                 _ = first_may_end.send(());
                 Some(turn)
             };

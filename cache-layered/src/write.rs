@@ -51,19 +51,19 @@ impl LayeredStore {
             (PutMode::Replace, true) => self.write_streams(key, entry, options).await,
             (PutMode::Replace, false) => {
                 self.to_its_end("put", async move {
-                    let _turn = store.locks().write(&key).await;
+                    let _turn = store.locks().put(&key).await;
                     store.write_through(&key, entry, &options).await
                 })
                 .await
             }
             // A stream is its source's to drop until its end: it cannot be left to itself.
             (_, true) => {
-                let _turn = store.locks().write(&key).await;
+                let _turn = store.locks().put(&key).await;
                 store.write_in_place(&key, entry, options).await
             }
             (_, false) => {
                 self.to_its_end("put", async move {
-                    let _turn = store.locks().write(&key).await;
+                    let _turn = store.locks().put(&key).await;
                     store.write_in_place(&key, entry, options).await
                 })
                 .await

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cache_conformance::fault::{Call, Hanging, Slow};
+use cache_conformance::fault::{Call, Flaky, Hanging, Slow, When};
 use cache_core::{BlobName, GetOptions, Key, KeyManagement, PutEntry, PutOptions, Store, StoreExt};
 use cache_layered::{LayeredStore, Promotion, TierOptions, WritePolicy};
 use cache_memory::MemoryStore;
@@ -170,7 +170,7 @@ async fn what_others_keep_is_promoted_and_never_written() {
 #[tokio::test(start_paused = true)]
 async fn readers_while_an_entry_is_promoted_beside_them_fetch_it_once() {
     let fast = Slow::new(unlimited()).with_delay(Duration::from_millis(500)).with_only(&[Call::Put]);
-    let slow = cache_conformance::fault::Flaky::new(unlimited()).with_only(&[Call::GetEntry]);
+    let slow = Flaky::new(unlimited()).with_only(&[Call::GetEntry]);
     slow.put_bytes(&key("a"), "v".into()).await.unwrap();
     let store = with(Promotion::Background, fast, slow.clone());
     for _ in 0..20 {
@@ -206,4 +206,18 @@ async fn a_blob_that_a_faster_tier_lacks_is_healed_by_a_read() {
     let before = slow.calls();
     assert_eq!(store.get_bytes(&key("a"), &log).await.unwrap().unwrap(), "text");
     assert_eq!(slow.calls(), before);
+}
+
+#[tokio::test]
+async fn where_nothing_is_copied_a_blob_is_read_alone() {
+    let slow = Flaky::new(unlimited()).with_only(&[Call::GetEntry]);
+    let entry = PutEntry::data("v").with(BlobName::new("log").unwrap(), "text");
+    slow.put(&key("a"), entry, PutOptions::default()).await.unwrap();
+    let store = with(Promotion::Never, unlimited(), slow.clone());
+    slow.arm(When::Every(1));
+    assert_eq!(get(&store, &key("a")).await.unwrap(), "v");
+    assert_eq!(store.get_bytes(&key("a"), &BlobName::new("other").unwrap()).await.unwrap(), None);
+    slow.arm(When::Never);
+    let whole = store.get_entry(&key("a"), GetOptions::default()).await.unwrap().unwrap();
+    assert_eq!((whole.blobs.len(), promotions(&store)), (2, (0, 0)));
 }
