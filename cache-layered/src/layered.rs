@@ -37,7 +37,8 @@ use crate::{
 ///   for it at the same time, and [copied](crate::Promotion) into the faster ones as a whole entry, if their limits
 ///   let it in. A large one streams to its reader and to those tiers at once. A copy that fails, hangs or has no room
 ///   does not fail the read. It takes the place of nothing that is newer, and what others keep in a tier that is
-///   [never](crate::WritePolicy::Never) written is copied only where no tier of the stack's own has the entry. A read of a range, and a quiet one, is answered alone and copies nothing.
+///   [never](crate::WritePolicy::Never) written is copied only where no tier of the stack's own has the entry. A read
+///   of a range, and a quiet one, is answered alone and copies nothing.
 /// - **Puts** that replace an entry go to every tier that is written by puts, fastest first, and the answer tells what
 ///   each did. One that fails leaves the older value: slower tiers are not touched, faster ones drop what they took. Where
 ///   only tiers failed that are not read, it leaves the newer one.
